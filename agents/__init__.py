@@ -1,0 +1,1 @@
+"""Who decides, and how well: classical and learned agents, training and judging."""

@@ -1,0 +1,65 @@
+"""Max pressure: serve the phase whose movements hold most more vehicles than their exits.
+
+Source: P. Varaiya, Max pressure control of a network of signalized intersections, Transportation
+Research Part C 36 (2013). Pressures count vehicles over the 150 m zones upstream and the exits
+downstream, and a change must pay for its intergreen and walk: the present phase keeps a bonus.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from signals.junction import Junction
+from signals.observation import Observation
+from signals.plan import Plan
+
+
+class MaxPressure:
+    """Phase with the greatest pressure among those that the guard would grant.
+
+    The defaults were chosen on training demand days, see ``benchmarks/tune_classical.py``.
+
+    Args:
+        junction: Junction to control.
+        plan: Not used; every classical agent is built alike.
+        decision_interval_s: Seconds between decisions.
+        bonus: Pressure of the present phase is multiplied by 1 + bonus.
+        moving_weight: Weight of a moving vehicle, a stopped one counts 1.
+    """
+
+    name = "max_pressure"
+
+    def __init__(
+        self,
+        junction: Junction,
+        plan: Plan,
+        decision_interval_s: int = 5,
+        bonus: float = 0.3,
+        moving_weight: float = 1.0,
+    ) -> None:
+        self.decision_interval_s = decision_interval_s
+        self._bonus = bonus
+        self._moving = moving_weight
+        kinds = [movement.kind for movement in junction.movements]
+        self._counts = np.array([kind in ("through", "left") for kind in kinds], dtype=np.float64)
+        self._lanes = np.array([max(len(item.lanes), 1) for item in junction.movements])
+        self._exits = np.array([max(len(item.exits), 1) for item in junction.movements])
+
+    def reset(self, seed: int) -> None:
+        """Nothing to forget."""
+
+    def decide(self, observation: Observation, clock_s: float) -> int:
+        """The open phase of greatest pressure."""
+        seen = observation.measures
+        stopped = seen.near_stopped + seen.far_stopped
+        moving = seen.near + seen.far - stopped
+        upstream = (stopped + self._moving * moving) / self._lanes
+        pressure = (upstream - seen.exit_stopped / self._exits) * self._lanes * self._counts
+        scores = observation.serves @ np.maximum(pressure, 0.0)
+        now = observation.state.phase
+        scores[now] *= 1.0 + self._bonus
+        scores = np.where(observation.mask > 0, scores, -np.inf)
+        best = int(np.argmax(scores))
+        if observation.mask[now] > 0 and scores[now] >= scores[best]:
+            return now
+        return best

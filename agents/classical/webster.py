@@ -1,0 +1,137 @@
+"""Webster's method run on line: cycle and splits from the volumes counted in the last minutes.
+
+Source: F. V. Webster, Traffic Signal Settings, Road Research Technical Paper 39 (1958); saturation
+flow by KHCM, both in `signals.capacity`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.classical.stages import stages
+from signals import capacity
+from signals.junction import Junction
+from signals.observation import Observation
+from signals.plan import Plan
+
+_LOST_PER_CHANGE_S = 2.0
+"""Start-up loss that the end of yellow does not give back (s, assumed)."""
+
+
+class Webster:
+    """Re-times the plan's phases once a cycle from counted volumes.
+
+    Args:
+        junction: Junction to control.
+        plan: Gives the order of phases, and the timing until volumes are known.
+        window_s: Volumes are counted over this long (s).
+        heavy_share: Share of buses and trucks for the saturation flow (assumed).
+        max_cycle_s: Longest cycle (s).
+    """
+
+    name = "webster"
+    decision_interval_s = 1
+
+    def __init__(
+        self,
+        junction: Junction,
+        plan: Plan,
+        window_s: int = 900,
+        heavy_share: float = 0.1,
+        max_cycle_s: int = 180,
+    ) -> None:
+        self._junction = junction
+        self._stages = stages(junction, plan)
+        self._window_s = window_s
+        self._max_cycle_s = max_cycle_s
+        width = {lane.id: lane.width_m for lane in junction.lanes}
+        self._saturation = np.array(
+            [
+                sum(
+                    capacity.saturation_flow_veh_h(heavy_share=heavy_share, width_m=width[lane])
+                    for lane in movement.lanes
+                    if lane in width
+                )
+                or 1.0
+                for movement in junction.movements
+            ]
+        )
+        self._rows = {
+            group.id: [
+                row
+                for row, movement in enumerate(junction.movements)
+                if movement.group == group.id and movement.kind in ("through", "left")
+            ]
+            for group in junction.groups
+        }
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Forget the counted volumes."""
+        self._counts: deque[tuple[float, NDArray[np.float64]]] = deque()
+        self._splits = [stage.split_s for stage in self._stages]
+        self._begun_s: float | None = None
+        self.cycle_s = sum(self._splits)
+
+    def decide(self, observation: Observation, clock_s: float) -> int:
+        """The phase whose turn it is in the present cycle."""
+        if not self._counts or clock_s - self._counts[-1][0] >= 10.0:
+            self._counts.append((clock_s, observation.measures.passed.copy()))
+            while clock_s - self._counts[0][0] > self._window_s:
+                self._counts.popleft()
+        if self._begun_s is None:
+            self._begun_s = clock_s
+        position = clock_s - self._begun_s
+        if position >= self.cycle_s:
+            self._begun_s, position = clock_s, 0.0
+            self._retime()
+        for stage, split_s in zip(self._stages, self._splits, strict=True):
+            if position < split_s:
+                return stage.phase
+            position -= split_s
+        return self._stages[-1].phase
+
+    def _retime(self) -> None:
+        first_s, first = self._counts[0]
+        last_s, last = self._counts[-1]
+        if last_s - first_s < min(300, self._window_s):
+            return
+        flow = (last - first) * 3600.0 / (last_s - first_s)
+        ratios = []
+        for stage in self._stages:
+            # A group's need is met in all its turns together: shared by their number.
+            need = 0.0
+            for group in self._junction.phases[stage.phase].groups:
+                turns = sum(
+                    group in self._junction.phases[other.phase].groups for other in self._stages
+                )
+                for row in self._rows[group]:
+                    need = max(
+                        need,
+                        capacity.flow_ratio(float(flow[row]), float(self._saturation[row])) / turns,
+                    )
+            ratios.append(need)
+        shortest = [stage.shortest_s for stage in self._stages]
+        lost = [
+            _LOST_PER_CHANGE_S
+            + max(
+                (
+                    self._junction.timing.groups[group].all_red_s
+                    for group in stage.ending
+                    if self._rows[group]
+                ),
+                default=0,
+            )
+            for stage in self._stages
+        ]
+        cycle_s = capacity.webster_cycle_s(
+            sum(lost),
+            sum(ratios),
+            minimum_s=sum(shortest),
+            maximum_s=max(self._max_cycle_s, sum(shortest)),
+        )
+        self.cycle_s = round(cycle_s + 0.499)
+        self._splits = list(capacity.splits_s(self.cycle_s, ratios, shortest, lost))

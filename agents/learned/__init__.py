@@ -1,0 +1,1 @@
+"""The phase-scoring network and its training on stable-baselines3."""

@@ -1,0 +1,186 @@
+"""Masked double DQN whose transitions last as long as they last.
+
+A junction under walk or clearance has nothing to choose for half a minute. Such moments are stepped
+through but not learned from: a transition leads from one choice to the next, and is discounted by
+the seconds that passed (a semi-Markov decision process; Bradtke and Duff, 1995). Double DQN: van
+Hasselt, Guez and Silver, 2016.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import DQN
+from stable_baselines3.common.buffers import DictReplayBuffer
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples
+from torch.nn import functional
+
+DISCOUNT_STEP_S = 5.0
+"""``gamma`` is the discount over this many seconds."""
+
+
+@dataclass
+class _Choice:
+    """A choice whose outcome is still being collected."""
+
+    observation: dict[str, NDArray[np.float32]]
+    action: int
+    reward: float = 0.0
+    weight: float = 1.0
+    elapsed_s: float = 0.0
+
+
+class ElapsedReplayBuffer(DictReplayBuffer):
+    """Keeps how long each transition took and discounts by it.
+
+    Args:
+        args: Arguments of ``DictReplayBuffer``.
+        gamma: Discount over `DISCOUNT_STEP_S`.
+        kwargs: Further arguments of ``DictReplayBuffer``.
+    """
+
+    def __init__(self, *args: Any, gamma: float = 0.98, **kwargs: Any) -> None:
+        # One column whatever the number of environments: choices come one at a time.
+        kwargs["n_envs"] = 1
+        super().__init__(*args, **kwargs)
+        self._gamma = gamma
+        self._elapsed_s: NDArray[np.float32] = np.zeros(self.buffer_size, dtype=np.float32)
+
+    def add_choice(
+        self, choice: Any, next_observation: dict[str, NDArray[np.float32]], timeout: bool
+    ) -> None:
+        """Keep a finished choice.
+
+        Args:
+            choice: Observation, action, discounted reward and seconds of the choice.
+            next_observation: Observation of the next choice, or the last one of the run.
+            timeout: The run's period ended, which is no end of traffic: its future still counts.
+        """
+        self._elapsed_s[self.pos] = choice.elapsed_s
+        self.add(
+            {name: array[None] for name, array in choice.observation.items()},
+            {name: array[None] for name, array in next_observation.items()},
+            np.array([[choice.action]]),
+            np.array([choice.reward], dtype=np.float32),
+            np.array([timeout]),
+            [{"TimeLimit.truncated": timeout}],
+        )
+
+    def _get_samples(  # type: ignore[override]
+        self, batch_inds: Any, env: Any = None
+    ) -> DictReplayBufferSamples:
+        samples = super()._get_samples(batch_inds, env)
+        elapsed_s = self._elapsed_s[batch_inds].reshape(-1, 1)
+        discounts = self._gamma ** (elapsed_s / DISCOUNT_STEP_S)
+        return samples._replace(discounts=self.to_torch(discounts.astype(np.float32)))
+
+
+class PhaseDQN(DQN):
+    """DQN that explores open phases only, learns with double Q and starts from the plan.
+
+    Until ``learning_starts`` it follows the time-of-day plan with random open phases mixed in, so
+    that the first experience is of a junction that works.
+
+    Args:
+        args: Arguments of ``DQN``.
+        kwargs: Further arguments of ``DQN``.
+    """
+
+    plan_share = 0.85
+    """Share of the plan's wishes before learning starts."""
+
+    _last_infos: list[dict[str, Any]] | None = None
+    _pending: dict[int, _Choice]
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        assert isinstance(self._last_obs, dict)
+        greedy, _ = self.policy.predict(self._last_obs, deterministic=True)
+        actions = np.array(greedy)
+        early = self.num_timesteps < learning_starts
+        for index, mask in enumerate(self._last_obs["mask"]):
+            open_phases = np.flatnonzero(mask > 0.5)
+            if len(open_phases) == 1:
+                actions[index] = open_phases[0]
+            elif early and self._last_infos and np.random.rand() < self.plan_share:
+                wish = int(self._last_infos[index]["plan_wish"])
+                present = int(np.argmax(self._last_obs["phases"][index][:, 0]))
+                actions[index] = next(
+                    (phase for phase in (wish, present) if mask[phase] > 0.5), open_phases[0]
+                )
+            elif early or np.random.rand() < self.exploration_rate:
+                actions[index] = np.random.choice(open_phases)
+        return actions, actions
+
+    def _store_transition(
+        self,
+        replay_buffer: Any,
+        buffer_action: NDArray[Any],
+        new_obs: Any,
+        reward: NDArray[Any],
+        dones: NDArray[Any],
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """Collect until the next choice, then keep the transition."""
+        assert isinstance(self._last_obs, dict)
+        if not hasattr(self, "_pending"):
+            self._pending = {}
+        for index, info in enumerate(infos):
+            seen = {name: array[index] for name, array in self._last_obs.items()}
+            if seen["mask"].sum() > 1:
+                self._pending[index] = _Choice(
+                    {name: array.copy() for name, array in seen.items()},
+                    int(buffer_action[index]),
+                )
+            choice = self._pending.get(index)
+            after = (
+                info["terminal_observation"]
+                if dones[index]
+                else {name: array[index] for name, array in new_obs.items()}
+            )
+            if choice is not None:
+                choice.reward += choice.weight * float(reward[index])
+                choice.weight *= self.gamma ** (info["step_s"] / DISCOUNT_STEP_S)
+                choice.elapsed_s += info["step_s"]
+                if dones[index] or after["mask"].sum() > 1:
+                    replay_buffer.add_choice(choice, after, bool(dones[index]))
+                    del self._pending[index]
+        self._last_infos = infos
+        self._last_obs = new_obs
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_pending", "_last_infos"]
+
+    def train(self, gradient_steps: int, batch_size: int = 100) -> None:
+        """Gradient steps on Huber loss against double-Q targets.
+
+        Args:
+            gradient_steps: How many.
+            batch_size: Transitions in each.
+        """
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        losses = []
+        assert self.replay_buffer is not None
+        for _ in range(gradient_steps):
+            batch = self.replay_buffer.sample(batch_size)
+            with torch.no_grad():
+                best = self.q_net(batch.next_observations).argmax(dim=1, keepdim=True)
+                ahead = self.q_net_target(batch.next_observations).gather(1, best)
+                discounts = batch.discounts if batch.discounts is not None else self.gamma
+                target = batch.rewards + (1.0 - batch.dones) * discounts * ahead
+            now = self.q_net(batch.observations).gather(1, batch.actions.long())
+            loss = functional.smooth_l1_loss(now, target)
+            losses.append(loss.item())
+            self.policy.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+            self.policy.optimizer.step()
+        self._n_updates += gradient_steps
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/loss", float(np.mean(losses)))

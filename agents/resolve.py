@@ -1,0 +1,85 @@
+"""Name, run folder or bundle to an agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agents.base import Agent
+from agents.classical import NAMES, make
+from signals.errors import ContractError, RunFolderError, UnknownNameError
+from signals.observation import ObservationSpec
+from signals.world import World
+
+BUNDLE_SUFFIX = ".bundle"
+LEARNED_FROM = ("a run folder", "a bundle file")
+
+
+def check_spec(spec: str) -> None:
+    """Refuse what can be no agent, before anything is built.
+
+    Args:
+        spec: Classical name, run folder or bundle file.
+
+    Raises:
+        UnknownNameError: It is none of them.
+    """
+    path = Path(spec).expanduser()
+    if spec not in NAMES and not path.is_dir() and not _is_bundle(path):
+        raise UnknownNameError("agent", spec, (*NAMES, *LEARNED_FROM))
+
+
+def agent_for(spec: str, world: World) -> Agent:
+    """Build an agent for the junction of a world.
+
+    Args:
+        spec: Classical name (`agents.classical.NAMES`), the folder of a training run, or a
+            ``*.bundle`` file.
+        world: What it is going to control.
+
+    Returns:
+        The agent, not yet reset.
+
+    Raises:
+        UnknownNameError: It is none of them.
+        RunFolderError: The folder is no training run, or its run saw another observation.
+        BundleError: The bundle is broken, unsigned, or not for this junction.
+        MissingDependencyError: A learned agent needs an extra that is not installed.
+    """
+    if spec in NAMES:
+        return make(spec, world.junction, world.plan)
+    check_spec(spec)
+    path = Path(spec).expanduser()
+    return _from_run(path, world) if path.is_dir() else _from_bundle(path, world)
+
+
+def _is_bundle(path: Path) -> bool:
+    return path.suffix == BUNDLE_SUFFIX and path.is_file()
+
+
+def _from_run(folder: Path, world: World) -> Agent:
+    from agents.runfolder import load_run
+
+    run = load_run(folder)
+    expected = ObservationSpec(world.junction).hash
+    if run.spec_hash != expected:
+        raise RunFolderError(
+            f"run {folder} was made for another spec ({run.spec_hash[:12]}) than "
+            f"{world.scenario}/{world.period} has now ({expected[:12]}): its junction, timing or "
+            "detectors differ; train it anew"
+        )
+    return run.agent(folder.name)
+
+
+def _from_bundle(file: Path, world: World) -> Agent:
+    from signals.contract import read_bundle
+    from signals.policy import OnnxPolicy
+
+    bundle = read_bundle(file)
+    expected = ObservationSpec(world.junction).hash
+    if bundle.contract.spec_hash != expected:
+        raise ContractError(
+            f"bundle {file} was made for another junction, timing or detectors "
+            f"({bundle.contract.spec_hash[:12]}) than {world.scenario}/{world.period} has now "
+            f"({expected[:12]}); export one for this junction"
+        )
+    return OnnxPolicy(bundle)

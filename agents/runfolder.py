@@ -1,0 +1,162 @@
+"""The folder of a training run: what it holds, and how it is opened.
+
+::
+
+    config.json         resolved configuration, seeds, package versions, git revision, spec hash
+    validation.jsonl    learning curve: one line per validation, delay by period and day
+    best/scorer.pt      weights that validated best (state dict, loaded with weights_only)
+    best/meta.json      decision count and validation delay of those weights
+    checkpoint/         model, replay buffer and counters, from which --resume goes on
+    observations.npz    observations met in validation, to check an export against
+    tensorboard/        event files
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from signals.errors import MissingDependencyError, OutputError, RunFolderError
+
+if TYPE_CHECKING:
+    from agents.base import Agent
+    from agents.learned.network import PhaseScorer
+
+_PACKAGES = (
+    "seoul-signals",
+    "eclipse-sumo",
+    "libsumo",
+    "torch",
+    "stable-baselines3",
+    "gymnasium",
+    "numpy",
+)
+
+
+def provenance() -> dict[str, Any]:
+    """Versions of what a result depends on, and the git revision when there is one."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {"versions": versions, "git_revision": _git_revision()}
+
+
+def _git_revision() -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON so that the file is whole or absent.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A training run opened for use.
+
+    Attributes:
+        folder: Where it is.
+        scorer: The network that validated best.
+        config: Contents of ``config.json``.
+        metrics: Contents of ``best/meta.json``.
+        spec_hash: Observation spec it was trained with.
+    """
+
+    folder: Path
+    scorer: PhaseScorer
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    spec_hash: str
+
+    def agent(self, name: str | None = None) -> Agent:
+        """The best weights as an agent.
+
+        Args:
+            name: Shown in results; the folder's name when not given.
+        """
+        from agents.learned.agent import LearnedAgent
+
+        return LearnedAgent(
+            self.scorer,
+            name or self.folder.name,
+            int(self.config["hyperparameters"]["decision_interval_s"]),
+        )
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder looks like a training run."""
+    return (folder / "config.json").is_file() and (folder / "best").is_dir()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run.
+
+    Raises:
+        RunFolderError: There is none, or it is broken.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"{folder} is no training run ({error}); give a folder made by: signals train"
+        ) from error
+    if not isinstance(config, dict) or not {"hyperparameters", "spec_hash"} <= set(config):
+        raise RunFolderError(f"{folder}/config.json is not the configuration of a training run")
+    return config
+
+
+def load_run(folder: Path) -> TrainedRun:
+    """Open a run.
+
+    Raises:
+        RunFolderError: The folder is no run, is broken, or has validated nothing yet.
+        MissingDependencyError: torch is not installed.
+    """
+    config = read_config(folder)
+    best = folder / "best" / "scorer.pt"
+    if not best.is_file():
+        raise RunFolderError(
+            f"{folder} has no validated weights yet; train longer: signals train --resume "
+            f"--out {folder}"
+        )
+    try:
+        import torch
+
+        from agents.learned.network import PhaseScorer
+    except ImportError as error:
+        raise MissingDependencyError("torch", "train", f"loading {folder}") from error
+    try:
+        scorer = PhaseScorer(int(config["hyperparameters"]["width"]))
+        scorer.load_state_dict(torch.load(best, map_location="cpu", weights_only=True))
+        metrics = json.loads((folder / "best" / "meta.json").read_text(encoding="utf-8"))
+    except Exception as error:
+        raise RunFolderError(f"{folder}: its weights cannot be loaded: {error}") from error
+    torch.set_num_threads(1)
+    return TrainedRun(folder, scorer.eval(), config, metrics, str(config["spec_hash"]))

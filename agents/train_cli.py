@@ -1,0 +1,171 @@
+"""``signals train``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from signals.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from agents.train import Progress
+
+_PLAIN_EVERY_S = 30.0
+
+
+@click.command()
+@click.argument("scenario", nargs=-1, required=True)
+@click.option("--algo", type=click.Choice(["dqn"]), default="dqn", show_default=True)
+@click.option(
+    "--period", "periods", multiple=True, help="Period to train on; repeat it. Default: all."
+)
+@click.option("--steps", type=click.IntRange(1), help="Decisions to take (5 s each).")
+@click.option("--minutes", type=click.FloatRange(0.1), help="Stop after this wall-clock time.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
+@click.option("--resume", is_flag=True, help="Go on with the stopped run in --out.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--hyperparams",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="YAML of your own, in the shape of agents/hyperparams/dqn.yaml.",
+)
+@click.option("--eval-every", type=click.IntRange(1), help="Decisions between validations.")
+@click.option("--eval-seeds", type=click.IntRange(1), help="Validation days per period.")
+def train(
+    scenario: tuple[str, ...],
+    algo: str,
+    periods: tuple[str, ...],
+    steps: int | None,
+    minutes: float | None,
+    seed: int,
+    out: Path,
+    resume: bool,
+    workers: int,
+    hyperparams: Path | None,
+    eval_every: int | None,
+    eval_seeds: int | None,
+) -> None:
+    r"""Train a phase-scoring policy on SCENARIO.
+
+    Writes a run folder with configuration, learning curve, tensorboard files and the weights that
+    validated best. ^C saves; --resume goes on.
+
+    \b
+    Example:
+      signals train gangnam --period am_peak --period pm_peak --out runs/gangnam
+    """
+    try:
+        from agents.train import TrainingPlan, hyperparameters, prepare_folder
+        from agents.train import train as run
+    except ImportError as error:
+        raise MissingDependencyError(str(error.name or error), "train", "signals train") from error
+    from scenarios.catalog import load
+
+    if len(scenario) > 1:
+        raise InputError(
+            f"{len(scenario)} scenarios given; junctions of different shape are trained one by one"
+        )
+    name = scenario[0]
+    site = load(name)
+    chosen = tuple(site.period(period)[0] for period in periods) or tuple(site.site.periods)
+    values = hyperparameters(
+        algo,
+        name,
+        hyperparams,
+        {
+            "n_timesteps": steps,
+            "eval_every": eval_every,
+            "eval_seeds": eval_seeds,
+            "n_envs": workers,
+        },
+    )
+    plan = TrainingPlan(name, chosen, out, seed, values, minutes, workers)
+    config = prepare_folder(plan, resume)
+    if resume:
+        stored = dict(config["hyperparameters"])
+        stored["n_timesteps"] = max(steps or 0, int(stored["n_timesteps"]))
+        plan = TrainingPlan(
+            config["scenario"],
+            tuple(config["periods"]),
+            out,
+            int(config["seed"]),
+            stored,
+            minutes,
+            workers,
+        )
+    console = Console()
+    console.print(
+        f"training {plan.scenario} ({', '.join(plan.periods)}) "
+        f"for {plan.hyperparameters['n_timesteps']:,} decisions into {out}",
+        highlight=False,
+    )
+    with _Display(console) as display:
+        progress, stopped = run(plan, resume, display.show)
+    best = "none yet" if progress.best_s is None else f"{progress.best_s:.1f} s/veh"
+    console.print(
+        f"{progress.decisions:,} decisions, {progress.episodes} runs, "
+        f"{progress.elapsed_s / 60:.1f} min; best validation delay {best}",
+        highlight=False,
+    )
+    if stopped and minutes is None:
+        console.print(f"stopped; go on with: signals train {name} --resume --out {out}")
+        raise SystemExit(130)
+
+
+class _Display:
+    """A bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Bar | None = None
+        self._said_s = time.monotonic()
+        self._said: tuple[float | None, float | None] = (None, None)
+
+    def __enter__(self) -> _Display:
+        if self._console.is_terminal:
+            self._bar = Bar(
+                TextColumn("{task.completed:,.0f}/{task.total:,.0f} decisions"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}"),
+                console=self._console,
+            )
+            self._task = self._bar.add_task("", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show where the run stands."""
+        text = f"{progress.episodes} runs, {progress.lost_veh_h:.0f} veh-h lost a run"
+        if progress.validation_s is not None:
+            text += f", validation {progress.validation_s:.1f} s/veh (best {progress.best_s:.1f})"
+        if self._bar is not None:
+            self._bar.update(
+                self._task,
+                total=progress.total,
+                completed=progress.decisions,
+                description=text,
+            )
+            return
+        validated = (progress.validation_s, progress.best_s)
+        now = time.monotonic()
+        if now - self._said_s >= _PLAIN_EVERY_S or validated != self._said:
+            self._said_s, self._said = now, validated
+            self._console.print(
+                f"[{progress.elapsed_s:6.0f} s] {progress.decisions:,} of {progress.total:,} "
+                f"decisions, {text}",
+                highlight=False,
+                markup=False,
+            )

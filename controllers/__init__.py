@@ -1,0 +1,1 @@
+"""The street: bundles, the decision service, and what talks to controllers."""

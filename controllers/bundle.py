@@ -1,0 +1,72 @@
+"""Whose bundles may decide: the trusted keys, and loading a bundle that one of them signed.
+
+The key folder (see `signals.contract.key_folder`) holds the local signing key, which is trusted,
+and one ``NAME.pub`` file for every further key: its 64 hex digits, as ``signals export`` prints
+them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from signals.contract import (
+    Bundle,
+    key_folder,
+    public_key_of,
+    read_bundle,
+    signing_key,
+)
+from signals.errors import BundleError, InputError
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+def load_trusted(path: Path, trusted: Iterable[str]) -> Bundle:
+    """Read a bundle and refuse one that nobody we trust has signed.
+
+    Args:
+        path: Bundle file.
+        trusted: Public keys, 64 hex digits each.
+
+    Raises:
+        BundleError: Broken, changed, or signed by another key.
+    """
+    bundle = read_bundle(path)
+    if bundle.public_key not in set(trusted):
+        raise BundleError(
+            f"bundle {path} is signed by {bundle.public_key}, which is not trusted; if you know "
+            f"that key, pass '--trust {bundle.public_key}' or put it into {key_folder()}/NAME.pub"
+        )
+    return bundle
+
+
+def trusted_keys(further: Iterable[str] = ()) -> frozenset[str]:
+    """The local signing key (made on first use), the key folder's, and the given ones.
+
+    Args:
+        further: Each 64 hex digits, or a file that holds them.
+
+    Raises:
+        InputError: One of them is no public key.
+    """
+    folder = key_folder()
+    keys = {public_key_of(signing_key())}
+    keys.update(_key_in(file) for file in sorted(folder.glob("*.pub")))
+    for given in further:
+        text = given.strip().lower()
+        keys.add(text if _KEY.fullmatch(text) else _key_in(Path(given)))
+    return frozenset(keys)
+
+
+def _key_in(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8").strip().lower()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"'{file}' is neither a public key (64 hex digits) nor a file that holds one"
+        ) from error
+    if not _KEY.fullmatch(text):
+        raise InputError(f"{file} does not hold a public key of 64 hex digits; copy it again")
+    return text

@@ -1,0 +1,90 @@
+"""``signals gateway``."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--simulate", "scenario", required=True, metavar="SCENARIO", help="Catalogue name or folder."
+)
+@click.option("--service", "url", required=True, metavar="URL", help="The decision service.")
+@click.option("--period", help="Period of the day; the scenario's first when not given.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Demand day.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="End after this many simulated minutes.",
+)
+@click.option("--realtime", is_flag=True, help="One simulated second a second.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the lights and SUMO's tripinfo in this folder.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="Seconds that one poll may take.",
+)
+def gateway(
+    scenario: str,
+    url: str,
+    period: str | None,
+    seed: int,
+    minutes: float | None,
+    realtime: bool,
+    out: Path | None,
+    timeout_s: float,
+) -> None:
+    """Let a decision service control a simulated junction over HTTP.
+
+    The controller follows its own plan whenever the service is silent, late, refuses or says so.
+    """
+    from controllers.gateway import SimulatedController, output_folder, shortened
+    from signals.recording import Recorder
+    from signals.simulation.backend import RunOptions
+    from signals.simulation.sumo_backend import SumoBackend
+    from signals.world import resolve
+
+    with ExitStack() as stack:
+        if out is not None:
+            folder = output_folder(out)
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        world = shortened(resolve(scenario, period), minutes)
+        recorder = Recorder() if out is not None else None
+        controller = SimulatedController(
+            world,
+            SumoBackend(),
+            url,
+            timeout_s,
+            log=lambda line: click.echo(line, err=True),
+            recorder=recorder,
+            realtime=realtime,
+        )
+        trips_file = folder / "tripinfo.xml"
+        report = controller.run(seed, RunOptions(trips_file=trips_file))
+        if recorder is not None:
+            recorder.write(folder)
+        click.echo(f"{world.scenario} {world.period} seed {seed}: {report.seconds} s simulated")
+        click.echo(
+            f"decisions: {report.from_service} by the service, {report.from_plan} by the local "
+            f"plan; {report.refusals} polls refused, {report.local_plan_answers} sent to the plan"
+        )
+        if report.from_service:
+            mean_ms = 1000 * report.polls_s / report.from_service
+            click.echo(
+                f"polls: {mean_ms:.1f} ms on average, {1000 * report.slowest_poll_s:.1f} ms the "
+                f"slowest; service lost {report.losses} times, back {report.recoveries} times"
+            )
+        if out is not None:
+            click.echo(f"kept in {out}")

@@ -1,0 +1,184 @@
+"""The controller's end of the decision service: one poll at a time, with a deadline and back-off.
+
+An adapter keeps one `Poller` per junction and asks it whenever a decision is due. It never raises
+for the network's sake: without a command there is a problem in one line, and the controller follows
+its own plan.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from controllers.runtime import Command, DecisionRequest
+from signals.errors import InputError, MissingDependencyError, ServiceError
+from signals.observation import ObservationSpec
+
+TIMEOUT_S = 0.5
+BACK_OFF_S = (1.0, 30.0)
+"""Pause after the first failure and the longest one; it doubles in between (s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one poll.
+
+    Attributes:
+        command: The command, None without one.
+        problem: Why there is none, one line.
+        refused: The service answered, and refused the poll (a contract or reading problem).
+        asked: Whether the service was asked; False while backing off.
+    """
+
+    command: Command | None
+    problem: str = ""
+    refused: bool = False
+    asked: bool = True
+
+
+class Poller:
+    """Asks a decision service for one junction.
+
+    Args:
+        url: The service, e.g. ``http://127.0.0.1:8080``.
+        spec: The junction's observation; its hash travels with every poll.
+        timeout_s: An answer that takes longer is not used (s).
+        clock: Seconds for the back-off; a simulation gives its own clock.
+        bundle_hash: Accept this bundle's commands only, None for any.
+
+    Raises:
+        InputError: The URL is none.
+        MissingDependencyError: httpx2 is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        spec: ObservationSpec,
+        timeout_s: float = TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
+        bundle_hash: str | None = None,
+    ) -> None:
+        try:
+            import httpx2
+        except ImportError as error:
+            raise MissingDependencyError("httpx2", "serve", "polling a decision service") from error
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise InputError(f"'{url}' is no service address; give http://HOST:PORT")
+        if timeout_s <= 0:
+            raise InputError(f"timeout {timeout_s:g} s is too short; give more than 0")
+        self._spec = spec
+        self._spec_hash = spec.hash
+        self._bundle_hash = bundle_hash
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._path = f"/v1/junctions/{quote(spec.junction.id, safe='')}"
+        # A proxy of the machine's environment has no place between a controller and its service.
+        self._client = httpx2.Client(base_url=url, timeout=timeout_s, trust_env=False)
+        self._broken: tuple[type[Exception], ...] = (httpx2.HTTPError, httpx2.InvalidURL)
+        self._unreadable: tuple[type[Exception], ...] = (*self._broken, ValueError)
+        self._closed_under_us = httpx2.RemoteProtocolError
+        self._failures = 0
+        self._not_before = float("-inf")
+
+    def summary(self) -> Mapping[str, Any] | None:
+        """What the service says about the junction, None when it does not answer."""
+        try:
+            response = self._client.get(self._path)
+            found = response.json() if response.status_code == 200 else None
+        except self._unreadable:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def ask(self, request: DecisionRequest) -> Answer:
+        """Ask for a decision.
+
+        Args:
+            request: Readings and state of this moment.
+        """
+        if self._clock() < self._not_before:
+            return Answer(None, "waiting before the next try", asked=False)
+        answer = self._ask(request)
+        if answer.command is not None:
+            self._failures = 0
+        else:
+            first_s, most_s = BACK_OFF_S
+            self._not_before = self._clock() + min(first_s * 2.0**self._failures, most_s)
+            self._failures = min(self._failures + 1, 30)
+        return answer
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def __enter__(self) -> Poller:
+        """Use as a context that closes the connection."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, request: DecisionRequest) -> Answer:
+        started = time.monotonic()
+        try:
+            body = json.dumps(self._poll(request), allow_nan=False).encode()
+            response = self._post(body)
+        except ValueError as error:
+            return Answer(None, f"the poll cannot be sent: {error}", asked=False)
+        except self._broken as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            return Answer(None, f"no answer from the service: {text}")
+        took_s = time.monotonic() - started
+        if took_s > self._timeout_s:
+            # The client's timeout holds for each read; a dripping answer is late all the same.
+            return Answer(None, f"the answer took {took_s:.2f} s, allowed {self._timeout_s:g} s")
+        try:
+            content = response.json()
+        except ValueError:
+            content = None
+        if response.status_code != 200:
+            reason = content.get("error") if isinstance(content, dict) else None
+            refused = 400 <= response.status_code < 500
+            return Answer(None, f"HTTP {response.status_code}: {reason or 'no reason'}", refused)
+        try:
+            return Answer(self._checked(content, request))
+        except ServiceError as error:
+            return Answer(None, str(error))
+
+    def _poll(self, request: DecisionRequest) -> dict[str, Any]:
+        poll: dict[str, Any] = {
+            "sequence": request.sequence,
+            "clock_s": request.clock_s,
+            "readings": request.readings.to_dict(self._spec.detectors),
+            "state": request.state.to_dict(),
+            "spec_hash": self._spec_hash,
+        }
+        if self._bundle_hash is not None:
+            poll["bundle_hash"] = self._bundle_hash
+        return poll
+
+    def _post(self, body: bytes) -> Any:
+        headers = {"content-type": "application/json"}
+        try:
+            return self._client.post(self._path + "/decisions", content=body, headers=headers)
+        except self._closed_under_us:
+            # A kept connection that the service had just closed; a poll may be sent twice.
+            return self._client.post(self._path + "/decisions", content=body, headers=headers)
+
+    def _checked(self, content: Any, request: DecisionRequest) -> Command:
+        if not isinstance(content, dict):
+            raise ServiceError("the answer is no command")
+        command = Command.from_dict(content)
+        if command.sequence != request.sequence:
+            raise ServiceError(f"the answer is to poll {command.sequence}, not {request.sequence}")
+        phases = len(self._spec.junction.phases)
+        if command.phase is not None and not 0 <= command.phase < phases:
+            raise ServiceError(f"the answer names phase {command.phase}, there are {phases}")
+        if self._bundle_hash is not None and command.bundle_hash != self._bundle_hash:
+            raise ServiceError(f"the answer is by bundle {command.bundle_hash[:12]}")
+        return command

@@ -1,0 +1,274 @@
+"""Readings in, command out: the decision path of one junction, without any I/O.
+
+It is the simulator's path: `ObservationSpec.encode`, the agent, the guard's options. Nothing is
+kept between decisions, since the lights and their timers come with every request: the same request
+gives the same command, however often and in whichever order it is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agents.base import Agent
+from signals.contract import Bundle
+from signals.detectors import Readings
+from signals.errors import ContractError, ServiceError
+from signals.guard import GuardState
+from signals.junction import Junction
+from signals.observation import Observation, ObservationSpec
+from signals.policy import OnnxPolicy
+
+LOCAL_PLAN = "local plan"
+"""Reason of a command that sends the controller to its own plan; ``why`` says the rest."""
+MAX_AGE_S = 10.0
+"""Readings older than this are stale (s)."""
+GRACE_S = 1.0
+"""A command outlives the decision interval by this, for the next poll's travel (s)."""
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRequest:
+    """What a controller asks with.
+
+    Attributes:
+        readings: Detector values with the time of their measurement.
+        state: Lights and timers of this moment.
+        clock_s: The controller's clock (s since midnight).
+        sequence: The controller's own count; the command repeats it.
+    """
+
+    readings: Readings
+    state: GuardState
+    clock_s: float
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The answer to one request.
+
+    ``phase`` is a wish that the guard at the controller takes every second until ``expires_at_s``;
+    a controller without a guard of its own follows it only when it is ``granted``.
+
+    Attributes:
+        phase: Index of the phase to serve, None for the controller's own plan.
+        phase_name: Its name.
+        not_before_s: Clock time from which it holds (s since midnight).
+        expires_at_s: Clock time from which the controller is on its own plan.
+        reason: ``kept``, ``changed``, why the guard refuses it now, or `LOCAL_PLAN`.
+        why: One line when the reason is `LOCAL_PLAN`, else empty.
+        granted: Whether the guard grants the wish at this moment.
+        mask: Per phase, whether a wish for it would be granted; empty when nothing was encoded.
+        sequence: The request's.
+        bundle_hash: The bundle that decided.
+    """
+
+    phase: int | None
+    phase_name: str | None
+    not_before_s: float
+    expires_at_s: float
+    reason: str
+    why: str
+    granted: bool
+    mask: tuple[bool, ...]
+    sequence: int
+    bundle_hash: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {
+            "phase": self.phase,
+            "phase_name": self.phase_name,
+            "not_before_s": self.not_before_s,
+            "expires_at_s": self.expires_at_s,
+            "reason": self.reason,
+            "why": self.why,
+            "granted": self.granted,
+            "mask": list(self.mask),
+            "sequence": self.sequence,
+            "bundle_hash": self.bundle_hash,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Command:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ServiceError: Not a command.
+        """
+        try:
+            phase, name = data["phase"], data["phase_name"]
+            command = cls(
+                phase=None if phase is None else int(phase),
+                phase_name=None if name is None else str(name),
+                not_before_s=float(data["not_before_s"]),
+                expires_at_s=float(data["expires_at_s"]),
+                reason=str(data["reason"]),
+                why=str(data["why"]),
+                granted=data["granted"] is True,
+                mask=tuple(value is True for value in data["mask"]),
+                sequence=int(data["sequence"]),
+                bundle_hash=str(data["bundle_hash"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ServiceError(f"the answer is no command: {error!r}") from error
+        if not (math.isfinite(command.not_before_s) and math.isfinite(command.expires_at_s)):
+            raise ServiceError("the answer is no command: its times are not finite")
+        return command
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A command and the observation it was made from, None when nothing could be encoded."""
+
+    command: Command
+    observation: Observation | None
+
+
+class JunctionRuntime:
+    """Decides for one junction.
+
+    Args:
+        junction: The junction.
+        agent: Who wishes. A bundle's policy has no memory; an agent that has one makes the answer
+            depend on what was asked before.
+        bundle_hash: Repeated in every command; empty without a bundle.
+        max_age_s: Older readings are stale (s).
+    """
+
+    def __init__(
+        self,
+        junction: Junction,
+        agent: Agent,
+        bundle_hash: str = "",
+        max_age_s: float = MAX_AGE_S,
+    ) -> None:
+        self.junction = junction
+        self.spec = ObservationSpec(junction)
+        self.spec_hash = self.spec.hash
+        self.bundle_hash = bundle_hash
+        self._agent = agent
+        self._max_age_s = max_age_s
+        self._lifetime_s = agent.decision_interval_s + GRACE_S
+        agent.reset(0)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, max_age_s: float = MAX_AGE_S) -> JunctionRuntime:
+        """A runtime for a verified bundle.
+
+        Raises:
+            BundleError: Its network cannot be loaded.
+        """
+        return cls(bundle.contract.junction, OnnxPolicy(bundle), bundle.hash, max_age_s)
+
+    def check(self, spec_hash: str | None, bundle_hash: str | None) -> None:
+        """Refuse a controller that expects another observation or bundle.
+
+        Args:
+            spec_hash: What the controller's own junction description gives, None not to ask.
+            bundle_hash: The bundle it wants to be decided by, None for any.
+
+        Raises:
+            ContractError: One of them is another.
+        """
+        for what, given, own in (
+            ("observation spec", spec_hash, self.spec_hash),
+            ("bundle", bundle_hash, self.bundle_hash),
+        ):
+            if given is not None and given != own:
+                raise ContractError(
+                    f"the poll expects {what} {given[:12]}, junction {self.junction.id} is served "
+                    f"with {own[:12] or 'none'}; deploy the bundle made for this controller"
+                )
+
+    def decide(self, request: DecisionRequest) -> Command:
+        """The command for this moment; whatever is wrong with the request, there is one."""
+        return self.explain(request).command
+
+    def explain(self, request: DecisionRequest) -> Decision:
+        """Like `decide`, with the observation.
+
+        Args:
+            request: Readings and state, made for this junction.
+        """
+        why = self._unusable(request)
+        if why:
+            return Decision(self._local_plan(request, why), None)
+        observation: Observation | None = None
+        try:
+            observation = self.spec.encode(request.readings, request.state)
+            wish = self._agent.decide(observation, request.clock_s)
+        except Exception as error:  # a policy must never take the junction down with it
+            text = " ".join(str(error).split()) or type(error).__name__
+            return Decision(self._local_plan(request, text, observation), observation)
+        options = self.spec.guard.options(request.state)
+        if not 0 <= wish < len(options.mask):
+            return Decision(
+                self._local_plan(request, f"the policy wished for phase {wish}", observation),
+                observation,
+            )
+        granted = options.mask[wish]
+        kept = "kept" if wish == request.state.phase else "changed"
+        command = Command(
+            phase=wish,
+            phase_name=self.junction.phases[wish].name,
+            not_before_s=request.clock_s,
+            expires_at_s=request.clock_s + self._lifetime_s,
+            reason=kept if granted else options.reason,
+            why="",
+            granted=granted,
+            mask=options.mask,
+            sequence=request.sequence,
+            bundle_hash=self.bundle_hash,
+        )
+        return Decision(command, observation)
+
+    def _unusable(self, request: DecisionRequest) -> str:
+        """Why the readings cannot be decided on, or an empty string."""
+        readings = request.readings
+        if not math.isfinite(request.clock_s) or not math.isfinite(readings.time_s):
+            return "the clock is not a number"
+        # Midnight lies between 86399 and 1: the age is the shorter way round.
+        age_s = (request.clock_s - readings.time_s + _DAY_S / 2) % _DAY_S - _DAY_S / 2
+        if age_s > self._max_age_s:
+            return f"readings are {age_s:.1f} s old, allowed are {self._max_age_s:g} s"
+        if age_s < -self._max_age_s:
+            return f"readings are {-age_s:.1f} s ahead of the controller's clock"
+        if np.isinf(readings.values).any():
+            return "a reading is infinite"
+        if np.isnan(readings.values).all():
+            return "no detector answers"
+        return ""
+
+    def _local_plan(
+        self, request: DecisionRequest, why: str, observation: Observation | None = None
+    ) -> Command:
+        mask = () if observation is None else tuple(bool(value) for value in observation.mask)
+        now_s = request.clock_s if math.isfinite(request.clock_s) else 0.0
+        return Command(
+            phase=None,
+            phase_name=None,
+            not_before_s=now_s,
+            expires_at_s=now_s,
+            reason=LOCAL_PLAN,
+            why=why,
+            granted=False,
+            mask=mask,
+            sequence=request.sequence,
+            bundle_hash=self.bundle_hash,
+        )
+
+
+def observation_sha256(observation: Observation) -> str:
+    """SHA-256 over the bytes of the four arrays, in their order; equal bytes, equal hash."""
+    digest = hashlib.sha256()
+    for array in observation.arrays().values():
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

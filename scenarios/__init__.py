@@ -1,0 +1,1 @@
+"""Where and when: sites, their nets and their demand days."""

@@ -1,0 +1,183 @@
+"""Name to scenario. A folder of the user's own works like a shipped one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+from scenarios.cache import digest
+from scenarios.demand import Demand
+from scenarios.network import Network, build_network, sumo_version
+from scenarios.schema import Period, Site, Step, Timing
+from scenarios.sitefile import read_site
+from signals.errors import PlanError, ScenarioError, UnknownNameError
+from signals.junction import Junction
+from signals.netreader import read_junction
+from signals.plan import Plan, RingStep
+from signals.timing import TimingRules
+from signals.world import World
+
+SITE_FILE = "site.yaml"
+_SHIPPED = Path(__file__).parent / "seoul"
+
+SUMO_OPTIONS = (
+    "--time-to-teleport", "-1",
+    "--collision.action", "warn",
+    "--pedestrian.striping.stripe-width", "0.8",
+)  # fmt: skip
+"""Nothing is taken off the street to dissolve a jam: a run that gridlocks shows it.
+
+Stripes of 0.8 m divide sidewalks and crosswalks evenly; with the default of 0.65 m people who meet
+on a crosswalk block each other.
+"""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One site file, its net and its law.
+
+    Attributes:
+        name: Catalogue name or folder.
+        site_file: The file it was read from.
+        site: What the file says.
+    """
+
+    name: str
+    site_file: Path
+    site: Site
+
+    @cached_property
+    def network(self) -> Network:
+        """The net, built on first use."""
+        return build_network(self.site)
+
+    @cached_property
+    def junction(self) -> Junction:
+        """The junction, its phases checked against the conflicts of the net."""
+        return read_junction(
+            self.network.net_file,
+            self.site.id,
+            timing_rules(self.site.timing),
+            tuple(self.site.phases.items()),
+        )
+
+    def period(self, name: str | None) -> tuple[str, Period]:
+        """A period by name; None is the first.
+
+        Raises:
+            UnknownNameError: the site has no such period.
+        """
+        if name is None:
+            name = next(iter(self.site.periods))
+        if name not in self.site.periods:
+            raise UnknownNameError("period", name, self.site.periods)
+        return name, self.site.periods[name]
+
+    def plan(self, period: str | None) -> Plan:
+        """The time-of-day plan of a period, checked against the junction.
+
+        Raises:
+            ScenarioError: it breaks the junction's timing or names no phase.
+        """
+        name, found = self.period(period)
+        plan = site_plan(name, found)
+        try:
+            plan.validate(self.junction)
+        except PlanError as error:
+            raise ScenarioError(f"{self.site_file}: periods.{name}.plan: {error}") from error
+        return plan
+
+    def demand(self, period: str | None) -> Demand:
+        """The demand of a period."""
+        return Demand(self.site, self.period(period)[0])
+
+    def world(self, period: str | None) -> World:
+        """The scenario at one time of day, ready to be simulated."""
+        name, found = self.period(period)
+        demand = self.demand(name)
+        plan = self.plan(name)
+        return World(
+            scenario=self.name,
+            period=name,
+            junction=self.junction,
+            plan=plan,
+            net_file=self.network.net_file,
+            additional_files=(self.network.stops_file,),
+            begin_s=found.begin_s,
+            end_s=found.end_s,
+            routes=demand.file,
+            sumo_options=SUMO_OPTIONS,
+            content_hash=digest(
+                self.site.model_dump_json(), name, demand.key, self.junction.hash, sumo_version()
+            ),
+        )
+
+
+def names() -> tuple[str, ...]:
+    """Shipped scenarios."""
+    return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{SITE_FILE}")))
+
+
+def load(name_or_path: str) -> Scenario:
+    """A shipped scenario by name, or a folder (or site file) of the user's own.
+
+    Raises:
+        UnknownNameError: neither exists.
+        ScenarioError: the site file is wrong.
+    """
+    shipped = names()
+    path = Path(name_or_path).expanduser()
+    if name_or_path in shipped:
+        file = _SHIPPED / name_or_path / SITE_FILE
+    elif path.is_file():
+        file = path
+    elif path.is_dir():
+        file = path / SITE_FILE
+        if not file.is_file():
+            raise ScenarioError(
+                f"folder {path} holds no {SITE_FILE}; give a folder with one, "
+                f"or one of: {', '.join(shipped)}"
+            )
+    else:
+        raise UnknownNameError("scenario", name_or_path, (*shipped, "a folder with a site.yaml"))
+    stamp = file.stat()
+    return _loaded(name_or_path, file, stamp.st_mtime_ns, stamp.st_size)
+
+
+@cache
+def _loaded(name: str, file: Path, _mtime_ns: int, _size: int) -> Scenario:
+    return Scenario(name, file, read_site(file))
+
+
+def world(name: str, period: str | None = None) -> World:
+    """The loader behind `signals.world.resolve`.
+
+    Args:
+        name: Catalogue name or folder.
+        period: Period of the day; None takes the scenario's first.
+
+    Raises:
+        InputError: an unknown name or period, or a site file that is wrong.
+    """
+    return load(name).world(period)
+
+
+def timing_rules(timing: Timing) -> TimingRules:
+    """The engineer's settings of a site; what the file leaves out keeps the product's default."""
+    given = {
+        name: getattr(timing, name).value
+        for name in type(timing).model_fields
+        if getattr(timing, name) is not None
+    }
+    return TimingRules(**given)
+
+
+def site_plan(name: str, period: Period) -> Plan:
+    """The plan of a period as the site file gives it, unchecked."""
+    plan = period.plan
+
+    def ring(steps: list[Step]) -> tuple[RingStep, ...]:
+        return tuple(RingStep(tuple(step.groups), step.split_s) for step in steps)
+
+    return Plan(name, plan.cycle_s, plan.offset_s, ring(plan.ring_a), ring(plan.ring_b))

@@ -1,0 +1,1 @@
+"""Gymnasium environments; importing `signals` registers them when Gymnasium is installed."""

@@ -1,0 +1,171 @@
+"""`JunctionEnv`: one junction as a Gymnasium environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from signals.errors import InputError
+from signals.observation import Observation
+from signals.recording import Recorder
+from signals.rewards import reward_named
+from signals.simulation.backend import RunOptions
+from signals.simulation.episode import Episode
+from signals.simulation.sumo_backend import SumoBackend
+from signals.world import World, resolve
+
+TRAINING_DAYS = 10_000
+"""Demand days drawn when `reset` gets no seed are 0 to this; judging uses other ones."""
+
+
+class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
+    """Choose the phase of one junction every few seconds; the guard keeps every light lawful.
+
+    Observation: dict of float32 boxes in [0, 1], see `signals.observation.ObservationSpec`.
+    Action: index of the wished phase; ``info["action_mask"]`` and `action_masks` tell which wishes
+    would be granted, others are refused by the guard and the present phase goes on.
+    Reward: lost vehicle seconds since the last decision, negated and scaled.
+
+    Args:
+        scenario: Catalogue name or folder.
+        period: Period, several periods to draw from at each reset, or None for the first.
+        decision_interval_s: Seconds between decisions.
+        reward: Name of a term of `signals.rewards`.
+        gui: Show the run in sumo-gui.
+        sumo_options: Further SUMO options.
+        recorder: Keeps the run when given.
+
+    Raises:
+        InputError: Unknown scenario, period or reward, or an interval below 1 s.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
+
+    def __init__(
+        self,
+        scenario: str = "gangnam",
+        period: str | Sequence[str] | None = None,
+        decision_interval_s: int = 5,
+        reward: str = "lost_seconds",
+        gui: bool = False,
+        sumo_options: Sequence[str] = (),
+        recorder: Recorder | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if decision_interval_s < 1:
+            raise InputError(
+                f"decision_interval_s is {decision_interval_s}; give a whole number from 1 up"
+            )
+        periods: Sequence[str | None] = (
+            [period] if period is None or isinstance(period, str) else list(period)
+        )
+        if not periods:
+            raise InputError("no period given; name one, or leave it out for the first")
+        self.render_mode = render_mode
+        self._worlds: list[World] = [resolve(scenario, name) for name in periods]
+        self._reward = reward_named(reward)
+        self._interval_s = decision_interval_s
+        self._backend = SumoBackend(gui)
+        self._options = RunOptions(extra=tuple(sumo_options))
+        self._recorder = recorder
+        self._episode = Episode(self._worlds[0], self._backend, recorder)
+        self._seen: Observation | None = None
+        self.observation_space = self._episode.spec.space()
+        self.action_space = gymnasium.spaces.Discrete(len(self.junction.phases))
+
+    @property
+    def junction(self) -> Any:
+        """The `signals.junction.Junction` under control."""
+        return self._episode.world.junction
+
+    @property
+    def episode(self) -> Episode:
+        """The running episode."""
+        return self._episode
+
+    @property
+    def observation(self) -> Observation:
+        """The last observation, with physical measures.
+
+        Raises:
+            InputError: `reset` was not called.
+        """
+        if self._seen is None:
+            raise InputError("the environment was not reset; call reset() first")
+        return self._seen
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Begin a demand day.
+
+        Args:
+            seed: Seeds the choice of day and period; the same seed gives the same run.
+            options: ``{"day": n}`` fixes the demand day, ``{"period": name}`` the period.
+
+        Returns:
+            Observation arrays and info: ``action_mask``, ``clock_s``, ``step_s`` (seconds of the
+            step), ``plan_wish`` (the plan's phase now), ``day``, ``period``.
+        """
+        super().reset(seed=seed)
+        chosen = dict(options or {})
+        day = int(chosen.get("day", self.np_random.integers(TRAINING_DAYS)))
+        number = int(self.np_random.integers(len(self._worlds)))
+        if "period" in chosen:
+            names = [world.period for world in self._worlds]
+            if chosen["period"] not in names:
+                raise InputError(
+                    f"this environment has no period '{chosen['period']}'; "
+                    f"allowed: {', '.join(names)}"
+                )
+            number = names.index(chosen["period"])
+        self._episode = Episode(self._worlds[number], self._backend, self._recorder)
+        self._episode.start(day, self._options)
+        self._day = day
+        self._seen = self._episode.observe()
+        return self._seen.arrays(), self._info(self._episode.clock_s)
+
+    def step(self, action: np.int64) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Wish for a phase and let ``decision_interval_s`` seconds pass.
+
+        Args:
+            action: Phase index.
+
+        Returns:
+            Observation arrays, reward, terminated (never), truncated (the period is over), info.
+        """
+        wish = int(action)
+        if self._recorder is not None:
+            self._recorder.decision(self.observation, self._episode.last_readings, wish)
+        reward = 0.0
+        begun_s = self._episode.clock_s
+        for _ in range(self._interval_s):
+            self._episode.tick(wish)
+            reward += self._reward(self._episode)
+            if self._episode.finished:
+                break
+        self._seen = self._episode.observe()
+        return self._seen.arrays(), reward, False, self._episode.finished, self._info(begun_s)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """(phases,) bool, True where a wish would be granted."""
+        return self.observation.mask > 0.5
+
+    def close(self) -> None:
+        """End the simulation."""
+        self._backend.close()
+
+    def _info(self, begun_s: float) -> dict[str, Any]:
+        world, clock_s = self._episode.world, self._episode.clock_s
+        return {
+            "action_mask": self.action_masks(),
+            "clock_s": clock_s,
+            "step_s": clock_s - begun_s,
+            "plan_wish": world.plan.wish(world.junction, clock_s),
+            "day": self._day,
+            "period": world.period,
+        }

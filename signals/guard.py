@@ -1,0 +1,457 @@
+"""The guard: turns a wish for a phase into lawful lights, one second at a time.
+
+It is the only code that decides an indication, in training, in studies and in the street. It is
+pure: a `GuardState` goes in, the next one comes out, and no clock or file is touched.
+
+What it guarantees, whatever is wished:
+
+* conflicting groups are never green or clearing together, and a group turns green only after every
+  conflicting group has finished its yellow and all-red (for crosswalks: flashing green and buffer);
+* no green is shorter than its minimum, no walk or flashing clearance is cut;
+* no group stays red beyond its maximum: before a wish is granted, the guard plans the visits that
+  every waiting group still needs, and refuses a wish after which one of them would come too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from signals.errors import ContractError, JunctionError
+from signals.junction import Junction
+
+
+class Indication(IntEnum):
+    """Movement phase states of the SPaT message (SAE J2735), the ones the guard shows.
+
+    A crosswalk in PROTECTED shows solid green (walk), in PROTECTED_CLEARANCE flashing green.
+    """
+
+    STOP_AND_REMAIN = 3
+    PROTECTED = 6
+    PROTECTED_CLEARANCE = 8
+
+
+RED = int(Indication.STOP_AND_REMAIN)
+GREEN = int(Indication.PROTECTED)
+CLEARANCE = int(Indication.PROTECTED_CLEARANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardState:
+    """Everything the guard remembers; a controller can send it and get the same lights.
+
+    Attributes:
+        phase: Index of the phase being served or changed to.
+        held_s: Seconds since all vehicle groups of the phase are green, 0 while changing.
+        indications: Indication of each group, in the junction's group order.
+        elapsed_s: Seconds each group has shown its indication, the present second included.
+        served: For each group, whether its crosswalk was walked since the phase began.
+        waiting_s: Seconds each red group has been owed a green: its red time, and for a crosswalk
+            that is served on call only, the time since the call (0 when nobody called).
+    """
+
+    phase: int
+    held_s: int
+    indications: tuple[int, ...]
+    elapsed_s: tuple[int, ...]
+    served: tuple[bool, ...]
+    waiting_s: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {
+            "phase": self.phase,
+            "held_s": self.held_s,
+            "indications": list(self.indications),
+            "elapsed_s": list(self.elapsed_s),
+            "served": list(self.served),
+            "waiting_s": list(self.waiting_s),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], junction: Junction) -> GuardState:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ContractError: The state does not belong to this junction.
+        """
+        size = len(junction.groups)
+        try:
+            state = cls(
+                phase=int(data["phase"]),
+                held_s=int(data["held_s"]),
+                indications=tuple(int(value) for value in data["indications"]),
+                elapsed_s=tuple(int(value) for value in data["elapsed_s"]),
+                served=tuple(bool(value) for value in data["served"]),
+                waiting_s=tuple(int(value) for value in data["waiting_s"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ContractError(f"not a controller state: {error!r}") from error
+        lengths = {
+            len(state.indications),
+            len(state.elapsed_s),
+            len(state.served),
+            len(state.waiting_s),
+        }
+        if lengths != {size}:
+            raise ContractError(
+                f"controller state has {len(state.indications)} signal groups, junction "
+                f"{junction.id} has {size}; the controller runs another timing"
+            )
+        if not 0 <= state.phase < len(junction.phases):
+            raise ContractError(
+                f"controller state is in phase {state.phase}, junction {junction.id} has "
+                f"phases 0 to {len(junction.phases) - 1}"
+            )
+        if not set(state.indications) <= {RED, GREEN, CLEARANCE}:
+            raise ContractError(
+                f"controller state shows indications {sorted(set(state.indications))}; "
+                f"allowed: {RED}, {GREEN}, {CLEARANCE}"
+            )
+        return state
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What may be wished now.
+
+    Attributes:
+        mask: Per phase, whether a wish for it would be granted.
+        reason: Why the others would not: ``free``, ``clearance``, ``min_green``, ``pedestrian``,
+            ``max_red`` or ``max_green``.
+        fallback: Phase that is served when a wish is refused.
+    """
+
+    mask: tuple[bool, ...]
+    reason: str
+    fallback: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a wish.
+
+    Attributes:
+        phase: Phase being served or changed to after this tick.
+        granted: Whether the wish was followed.
+        reason: ``kept``, ``changed``, or why it was refused: the reasons of `Options` and
+            ``invalid`` for a wish that is no phase.
+    """
+
+    phase: int
+    granted: bool
+    reason: str
+
+
+class Guard:
+    """The law of one junction.
+
+    Args:
+        junction: The junction with its timing.
+
+    Raises:
+        JunctionError: The maximum red times are too short to serve every group in turn.
+    """
+
+    def __init__(self, junction: Junction) -> None:
+        self.junction = junction
+        timing = junction.timing
+        self._size = len(junction.groups)
+        self._ids = [group.id for group in junction.groups]
+        self._walker = [group.kind == "pedestrian" for group in junction.groups]
+        table = [timing.groups[group] for group in self._ids]
+        self._min_green = [row.min_green_s for row in table]
+        self._clearance = [row.clearance_s for row in table]
+        self._all_red = [row.all_red_s for row in table]
+        self._max_red = [row.max_red_s for row in table]
+        self._max_green = timing.max_green_s
+        self._recall = timing.recall == "always"
+        index = junction.group_index
+        self._foes = [
+            tuple(sorted(index[foe] for foe in junction.conflict_sets[group]))
+            for group in self._ids
+        ]
+        self._members = [frozenset(index[g] for g in phase.groups) for phase in junction.phases]
+        self._vehicles = [
+            tuple(sorted(g for g in members if not self._walker[g])) for members in self._members
+        ]
+        self._walkers = [
+            tuple(sorted(g for g in members if self._walker[g])) for members in self._members
+        ]
+        self._home = [self._home_phase(group) for group in range(self._size)]
+        count = len(self._members)
+        self._change = [[self._change_s(p, q) for q in range(count)] for p in range(count)]
+        self._stay = [self._stay_s(phase) for phase in range(count)]
+        homes = set(self._home)
+        longest = max(max(row) for row in self._change)
+        self._round_s = sum(longest + self._stay[phase] for phase in homes)
+        self._slack_s = longest + max(self._stay) + self._round_s + 2
+        for group in range(self._size):
+            if self._round_s + 2 > self._max_red[group]:
+                raise JunctionError(
+                    f"junction {junction.id}: max_red_s {self._max_red[group]} of "
+                    f"{self._ids[group]} is too short, serving every group once can take "
+                    f"{self._round_s} s; give at least {self._round_s + 2}"
+                )
+        self._lights: dict[tuple[int, ...], str] = {}
+
+    def _home_phase(self, group: int) -> int:
+        """The first phase that serves the group: the one that max red forces."""
+        return next(p for p, members in enumerate(self._members) if group in members)
+
+    def _change_s(self, before: int, after: int) -> int:
+        """Longest time from granting a change to the green of every group of the new phase (s).
+
+        A group that left the phase before last may still be clearing, so that every foe of a
+        newcomer counts, and the newcomer itself.
+        """
+        newcomers = self._members[after] - self._members[before]
+        clearing = newcomers | {foe for group in newcomers for foe in self._foes[group]}
+        return 1 + max(
+            (
+                self._all_red[g] if self._walker[g] else self._clearance[g] + self._all_red[g]
+                for g in clearing
+            ),
+            default=0,
+        )
+
+    def _stay_s(self, phase: int) -> int:
+        """Longest time from the greens of a phase until it may be left (s)."""
+        return 1 + max(
+            self._min_green[g] + (self._clearance[g] if self._walker[g] else 0)
+            for g in self._members[phase]
+        )
+
+    def start(self, phase: int) -> GuardState:
+        """All red, about to begin a phase.
+
+        Args:
+            phase: Index of the first phase.
+        """
+        return GuardState(
+            phase=phase,
+            held_s=0,
+            indications=(RED,) * self._size,
+            elapsed_s=tuple(max(1, red_s) for red_s in self._all_red),
+            served=(False,) * self._size,
+            waiting_s=tuple(int(self._recall or not walker) for walker in self._walker),
+        )
+
+    def lights(self, state: GuardState) -> str:
+        """The SUMO state string: G, g, y, r, and s where a right turn may go after a stop.
+
+        A crosswalk in flashing green is ``r``: nobody may start, who is on it walks on.
+        """
+        cached = self._lights.get(state.indications)
+        if cached is None:
+            chars = list(self.junction.link_red)
+            for group, indication in zip(self.junction.groups, state.indications, strict=True):
+                for link in group.links:
+                    if indication == GREEN:
+                        chars[link] = self.junction.link_green[link]
+                    elif indication == CLEARANCE and group.kind != "pedestrian":
+                        chars[link] = "y"
+            cached = self._lights[state.indications] = "".join(chars)
+        return cached
+
+    def options(self, state: GuardState) -> Options:
+        """Which phases may be wished for in this state.
+
+        Args:
+            state: Present state.
+        """
+        now = state.phase
+        only_now = tuple(phase == now for phase in range(len(self._members)))
+        if not self._begun(state):
+            return Options(only_now, "clearance", now)
+        open_ = [False] * len(self._members)
+        blocked = "free"
+        for phase in range(len(self._members)):
+            if phase == now:
+                continue
+            why = self._unfinished(state, phase)
+            if why is None and not self._keeps_max_red(state, phase, 0):
+                why = "max_red"
+            if why is None:
+                open_[phase] = True
+            else:
+                blocked = why
+        may_hold = self._keeps_max_red(state, now, 1)
+        if may_hold and not (state.held_s >= self._max_green and any(open_)):
+            open_[now] = True
+            return Options(tuple(open_), blocked, now)
+        due = self._most_urgent(state, elsewhere=may_hold)
+        if due == now or self._unfinished(state, due) is not None:
+            # A crosswalk of the present phase is due and walked again, or its clearance runs.
+            return Options(only_now, "max_red" if due == now else "pedestrian", now)
+        if not any(open_):
+            open_[due] = True
+        fallback = due if open_[due] else open_.index(True)
+        return Options(tuple(open_), "max_green" if may_hold else "max_red", fallback)
+
+    def tick(
+        self, state: GuardState, wish: int, calls: Set[str] = frozenset()
+    ) -> tuple[GuardState, Verdict]:
+        """Advance the lights by one second.
+
+        Args:
+            state: State of the second that ends now.
+            wish: Index of the wished phase; anything else is refused, never an error.
+            calls: Pedestrian groups that somebody waits for; a call is kept until it is served.
+
+        Returns:
+            The state of the next second, and what became of the wish.
+        """
+        now = state.phase
+        options = self.options(state)
+        if isinstance(wish, int) and 0 <= wish < len(options.mask):
+            if options.mask[wish]:
+                target, granted = wish, True
+                reason = "kept" if wish == now else "changed"
+            else:
+                target, granted, reason = options.fallback, False, options.reason
+        else:
+            target, granted, reason = options.fallback, False, "invalid"
+        return self._advance(state, target, calls), Verdict(target, granted, reason)
+
+    def _begun(self, state: GuardState) -> bool:
+        """Whether every vehicle group of the phase is green and every owed walk has begun."""
+        vehicles = self._vehicles[state.phase]
+        if any(state.indications[group] != GREEN for group in vehicles):
+            return False
+        return bool(vehicles) or all(
+            state.served[group] or state.waiting_s[group] == 0
+            for group in self._walkers[state.phase]
+        )
+
+    def _unfinished(self, state: GuardState, phase: int) -> str | None:
+        """What a change to the phase would cut short, or None."""
+        for group in self._members[state.phase] - self._members[phase]:
+            if self._walker[group]:
+                shown = state.indications[group]
+                running = shown == GREEN or (
+                    shown == CLEARANCE and state.elapsed_s[group] < self._clearance[group]
+                )
+                owed = shown == RED and state.waiting_s[group] > 0 and not state.served[group]
+                if running or (owed and self._may_walk(state, group)):
+                    return "pedestrian"
+            elif state.elapsed_s[group] < self._min_green[group]:
+                return "min_green"
+        return None
+
+    def _visits(self, state: GuardState) -> list[tuple[int, int]]:
+        """``(seconds until max red, group)`` of every red group, most urgent first."""
+        return sorted(
+            (self._max_red[g] - state.waiting_s[g], g)
+            for g in range(self._size)
+            if state.indications[g] == RED and state.waiting_s[g] > 0
+        )
+
+    def _most_urgent(self, state: GuardState, elsewhere: bool = False) -> int:
+        """Phase that serves the most urgent group, of all or of those not in this phase."""
+        for _, group in self._visits(state):
+            if group not in self._members[state.phase]:
+                return self._home[group]
+            if not elsewhere:
+                return state.phase
+        return state.phase
+
+    def _keeps_max_red(self, state: GuardState, phase: int, delay_s: int) -> bool:
+        """Whether every red group can still be served in time after going to ``phase``.
+
+        The visits are planned earliest deadline first, each through the home phase of its group;
+        every duration is the longest possible one, so that a plan that fits can be kept.
+        """
+        visits = self._visits(state)
+        if not visits or visits[0][0] >= self._slack_s + delay_s:
+            return True
+        clock = delay_s
+        at = state.phase
+        reached: set[int] = set()
+        if phase != at:
+            clock += self._change[at][phase]
+            if any(left < clock for left, group in visits if group in self._members[phase]):
+                return False
+            reached |= self._members[phase]
+            clock += self._stay[phase]
+            at = phase
+        for left_s, group in visits:
+            if group in reached:
+                continue
+            target = at if group in self._members[at] else self._home[group]
+            clock += self._change[at][target]
+            if clock > left_s:
+                return False
+            reached |= self._members[target]
+            clock += self._stay[target]
+            at = target
+        return True
+
+    def _advance(self, state: GuardState, target: int, calls: Set[str]) -> GuardState:
+        changing = target != state.phase
+        members = self._members[target]
+        indications = list(state.indications)
+        elapsed = list(state.elapsed_s)
+        served = list(state.served)
+        waiting = list(state.waiting_s)
+        for group in range(self._size):
+            if changing and (group not in members or group not in self._members[state.phase]):
+                served[group] = False
+            shown, shown_s = state.indications[group], state.elapsed_s[group]
+            if shown == CLEARANCE and shown_s >= self._clearance[group]:
+                indications[group], elapsed[group] = RED, 1
+            elif shown == GREEN and (
+                shown_s >= self._min_green[group] if self._walker[group] else group not in members
+            ):
+                indications[group], elapsed[group] = CLEARANCE, 1
+            elif shown == RED and group in members and self._may_start(state, group, changing):
+                indications[group], elapsed[group] = GREEN, 1
+                served[group] = self._walker[group]
+            else:
+                elapsed[group] = shown_s + 1
+            if indications[group] != RED:
+                waiting[group] = 0
+            elif self._recall or not self._walker[group]:
+                waiting[group] = elapsed[group]
+            elif waiting[group] or self._ids[group] in calls:
+                waiting[group] += 1
+        all_green = all(indications[group] == GREEN for group in self._vehicles[target])
+        return GuardState(
+            phase=target,
+            held_s=state.held_s + 1 if all_green and not changing else int(all_green),
+            indications=tuple(indications),
+            elapsed_s=tuple(elapsed),
+            served=tuple(served),
+            waiting_s=tuple(waiting),
+        )
+
+    def _may_start(self, state: GuardState, group: int, changing: bool) -> bool:
+        """Whether a red group of the target phase turns green in the next second."""
+        for foe in self._foes[group]:
+            if state.indications[foe] != RED or state.elapsed_s[foe] < self._all_red[foe]:
+                return False
+        if not self._walker[group]:
+            return True
+        if not state.waiting_s[group]:
+            return False
+        if not state.served[group]:
+            return changing or self._may_walk(state, group)
+        # Walked already; again only when its red would otherwise outlast the maximum.
+        return (
+            not changing
+            and state.held_s > 0
+            and self._visits(state)[0][1] == group
+            and not self._keeps_max_red(state, state.phase, 1)
+        )
+
+    def _may_walk(self, state: GuardState, group: int) -> bool:
+        """Whether an owed walk may begin in the present phase.
+
+        A call that came after the phase had begun was not planned for: it is served only when
+        nobody else would then wait too long, and otherwise keeps its turn for the next visit.
+        """
+        planned = self._recall or state.waiting_s[group] >= state.held_s
+        return planned or self._keeps_max_red(state, state.phase, self._stay[state.phase])

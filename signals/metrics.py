@@ -1,0 +1,580 @@
+"""What a run is judged by: SUMO's own trip records and the queues on the approaches.
+
+Delay has one definition everywhere: (sum of timeLoss + departDelay over all trips, unfinished
+included, + waiting of vehicles never inserted) / all scheduled vehicles, in s/veh. SUMO writes one
+trip for each scheduled vehicle when it runs with ``--tripinfo-output.write-unfinished`` and
+``--tripinfo-output.write-undeparted``; the departDelay of a vehicle that was never inserted is its
+wait until the end of the run. `summarise` holds the trips to the route file, and flags a run in which
+a scheduled vehicle left none.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from signals.capacity import crosswalk_los, junction_los
+from signals.errors import SimulationError
+from signals.junction import Junction
+
+GRIDLOCK_S: Final = 300.0
+"""An approach from which nobody arrives for longer than this, while somebody waited as long."""
+QUEUE_SPEED_MPS: Final = 5.0 / 3.6
+"""Slower than this is standing in a queue (5 km/h)."""
+QUEUE_SAMPLE_S: Final = 5
+ELSEWHERE: Final = "elsewhere"
+"""Leg of vehicles whose route does not enter the junction, or is not in the route file."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What the route file of a demand day says of each vehicle; SUMO's trip records do not.
+
+    Attributes:
+        legs: Vehicle, trip or flow id to the leg of the junction that its route enters by.
+        persons: Vehicle id to its occupants, driver included (the parameter ``persons`` of the
+            vehicle, else of its type, else 1).
+        bus_types: Vehicle types of class ``bus``.
+        departures: Vehicle id to scheduled departure (s); None when flows leave that to SUMO.
+    """
+
+    legs: Mapping[str, str]
+    persons: Mapping[str, float]
+    bus_types: frozenset[str]
+    departures: Mapping[str, float] | None
+
+    @classmethod
+    def read(
+        cls, route_file: Path, junction: Junction, additional_files: Sequence[Path] = ()
+    ) -> Schedule:
+        """Read a route file, and vehicle types and routes from additional files.
+
+        Args:
+            route_file: SUMO routes: vehicles, trips or flows.
+            junction: Its approach lanes say which edge belongs to which leg.
+            additional_files: Further SUMO inputs of the run.
+        """
+        reader = _ScheduleReader(junction)
+        for file in (*additional_files, route_file):
+            reader.read(file)
+        return cls(
+            reader.legs,
+            reader.persons,
+            frozenset(reader.bus_types),
+            None if reader.has_flows else reader.departures,
+        )
+
+    def leg_of(self, vehicle: str) -> str:
+        """The leg of a vehicle; copies made by flows and ``--scale`` go where the original does."""
+        return self.legs.get(vehicle) or self.legs.get(vehicle.rpartition(".")[0], ELSEWHERE)
+
+    def persons_in(self, vehicle: str) -> float:
+        """Occupants of a vehicle."""
+        found = self.persons.get(vehicle)
+        return self.persons.get(vehicle.rpartition(".")[0], 1.0) if found is None else found
+
+    def scheduled(self, end_s: float) -> frozenset[str]:
+        """Vehicles due before the end of the run; empty when flows leave that to SUMO."""
+        if self.departures is None:
+            return frozenset()
+        return frozenset(name for name, due_s in self.departures.items() if due_s < end_s)
+
+
+class _ScheduleReader:
+    """Collects the parts of a `Schedule` in the order in which SUMO would meet them."""
+
+    def __init__(self, junction: Junction) -> None:
+        self.legs: dict[str, str] = {}
+        self.persons: dict[str, float] = {}
+        self.bus_types: set[str] = set()
+        self.departures: dict[str, float] = {}
+        self.has_flows = False
+        self._routes: dict[str, str] = {}
+        self._type_persons: dict[str, float] = {}
+        self._leg_of_edge = {lane.id.rpartition("_")[0]: lane.leg for lane in junction.lanes}
+
+    def read(self, file: Path) -> None:
+        for _, element in ET.iterparse(file):
+            if element.tag == "vType":
+                self._type(element)
+            elif element.tag == "route" and "id" in element.attrib:
+                self._routes[element.attrib["id"]] = self._leg(element.get("edges", ""))
+            elif element.tag in ("vehicle", "trip", "flow"):
+                self._vehicle(element)
+            if element.tag not in ("param", "route"):  # those belong to the element around them
+                element.clear()
+
+    def _type(self, element: ET.Element) -> None:
+        name = element.attrib["id"]
+        if element.get("vClass") == "bus":
+            self.bus_types.add(name)
+        self._type_persons[name] = _persons(element, 1.0)
+
+    def _vehicle(self, element: ET.Element) -> None:
+        name = element.attrib["id"]
+        inner = element.find("route")
+        if inner is not None:
+            leg = self._leg(inner.get("edges", ""))
+        elif "route" in element.attrib:
+            leg = self._routes.get(element.attrib["route"], ELSEWHERE)
+        else:
+            ends = (element.get("from", ""), element.get("via", ""), element.get("to", ""))
+            leg = self._leg(" ".join(ends))
+        self.legs[name] = leg
+        self.persons[name] = _persons(element, self._type_persons.get(element.get("type", ""), 1.0))
+        try:
+            self.departures[name] = float(element.attrib["depart"])
+        except (KeyError, ValueError):  # a flow, or a departure SUMO is to work out
+            self.has_flows = True
+
+    def _leg(self, edges: str) -> str:
+        return next(
+            (self._leg_of_edge[edge] for edge in edges.split() if edge in self._leg_of_edge),
+            ELSEWHERE,
+        )
+
+
+def _persons(element: ET.Element, default: float) -> float:
+    for parameter in element.iter("param"):
+        if parameter.get("key") == "persons":
+            return float(parameter.get("value", default))
+    return default
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """Queues of one approach, see `QueueSampler`.
+
+    Attributes:
+        p95_m: 95th percentile of the queue's length (m).
+        longest_m: The longest (m).
+        p95_vehicles: 95th percentile of the vehicles in it.
+        most_vehicles: The most.
+    """
+
+    p95_m: float
+    longest_m: float
+    p95_vehicles: float
+    most_vehicles: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApproachMetrics:
+    """One leg of the junction (접근로).
+
+    Attributes:
+        vehicles: Scheduled vehicles.
+        delay_s: Delay (s/veh).
+        los: KHCM level of service.
+        stops: Stops per vehicle.
+        unfinished: Inserted, not arrived.
+        never_inserted: Scheduled, never inserted.
+        queue: Queues, None when nobody sampled them.
+    """
+
+    vehicles: int
+    delay_s: float
+    los: str
+    stops: float
+    unfinished: int
+    never_inserted: int
+    queue: QueueStats | None
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """What one run is judged by; times in seconds, nothing is None but what was not there.
+
+    Attributes:
+        vehicles: All scheduled vehicles.
+        delay_s: Delay (s/veh), see the module.
+        los: KHCM level of service of the junction.
+        stops: Stops per vehicle (SUMO's waitingCount).
+        arrived: Vehicles that finished.
+        throughput_veh_h: Arrivals per hour.
+        unfinished: Inserted, not arrived at the end.
+        never_inserted: Scheduled, never inserted.
+        longest_wait_s: Largest sum of standing time and departDelay of one vehicle.
+        pedestrians: People on foot who set out.
+        pedestrian_delay_s: Mean time lost by one of them; a walk that did not end counts the time
+            that its person stood, because SUMO writes no time loss for it.
+        crosswalk_los: KHCM level of service for that delay.
+        longest_pedestrian_wait_s: Longest standing time of one person.
+        buses: Scheduled buses.
+        bus_delay_s: Delay of buses (s/bus).
+        person_delay_s: Delay of all people: vehicle delays times occupants and pedestrian delays.
+        co2_g: CO2 per scheduled vehicle (g), None without emissions.
+        approaches: By leg.
+        queue_p95_m: The largest of the approaches' 95th percentiles (m).
+        longest_queue_m: The longest queue of any approach (m).
+        teleports: Vehicles that SUMO took off the street and put down elsewhere.
+        collisions: Collisions that SUMO saw.
+        flags: What makes the run suspect, in words; empty for a sound run.
+    """
+
+    vehicles: int
+    delay_s: float
+    los: str
+    stops: float
+    arrived: int
+    throughput_veh_h: float
+    unfinished: int
+    never_inserted: int
+    longest_wait_s: float
+    pedestrians: int
+    pedestrian_delay_s: float | None
+    crosswalk_los: str | None
+    longest_pedestrian_wait_s: float | None
+    buses: int
+    bus_delay_s: float | None
+    person_delay_s: float | None
+    co2_g: float | None
+    approaches: Mapping[str, ApproachMetrics]
+    queue_p95_m: float | None
+    longest_queue_m: float | None
+    teleports: int
+    collisions: int
+    flags: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        data = asdict(self)
+        data["flags"] = list(self.flags)
+        return data
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Vehicles of one leg, or of all."""
+
+    vehicles: int = 0
+    lost_s: float = 0.0
+    stops: int = 0
+    arrived: int = 0
+    never_inserted: int = 0
+    arrivals_s: list[float] = field(default_factory=list)
+    waiters: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def unfinished(self) -> int:
+        return self.vehicles - self.arrived - self.never_inserted
+
+    def approach(self, queue: QueueStats | None) -> ApproachMetrics:
+        delay_s = self.lost_s / self.vehicles if self.vehicles else 0.0
+        return ApproachMetrics(
+            self.vehicles,
+            delay_s,
+            junction_los(delay_s),
+            self.stops / self.vehicles if self.vehicles else 0.0,
+            self.unfinished,
+            self.never_inserted,
+            queue,
+        )
+
+    def gridlock(self, begin_s: float, end_s: float) -> tuple[float, int] | None:
+        """The longest time without an arrival in which somebody stood all along, and how many."""
+        marks = [begin_s, *sorted(self.arrivals_s), end_s]
+        worst: tuple[float, int] | None = None
+        for start_s, stop_s in zip(marks, marks[1:], strict=False):
+            if stop_s - start_s <= max(GRIDLOCK_S, worst[0] if worst else 0.0):
+                continue
+            there = sum(due_s <= start_s and gone_s >= stop_s for due_s, gone_s in self.waiters)
+            if there:
+                worst = (stop_s - start_s, there)
+        return worst
+
+
+def summarise(
+    trips_file: Path,
+    junction: Junction,
+    schedule: Schedule,
+    begin_s: float,
+    end_s: float,
+    queues: QueueSampler | None = None,
+    statistics_file: Path | None = None,
+) -> RunMetrics:
+    """Judge a run by its trip records.
+
+    Args:
+        trips_file: SUMO tripinfo XML, written with unfinished and undeparted vehicles.
+        junction: The judged junction.
+        schedule: Its demand day.
+        begin_s: Begin of the run (clock seconds).
+        end_s: End of the run (clock seconds).
+        queues: Queues sampled during the run.
+        statistics_file: SUMO's ``--statistic-output``: teleports and collisions.
+
+    Raises:
+        SimulationError: The records cannot be read.
+    """
+    reader = _TripReader(schedule, end_s)
+    try:
+        reader.read(trips_file)
+        teleports, collisions = _incidents(statistics_file)
+    except (OSError, ET.ParseError, KeyError, ValueError) as error:
+        raise SimulationError(
+            f"SUMO's records of the run cannot be read: {trips_file}: {error}"
+        ) from error
+    flags = _flags(reader.legs, begin_s, end_s, teleports, collisions)
+    lost = schedule.scheduled(end_s) - reader.seen
+    if lost:
+        flags += (f"incomplete: {len(lost)} scheduled vehicles left no trip, e.g. {min(lost)}",)
+    total = reader.total
+    sampled = queues.stats() if queues else {}
+    legs = [leg for leg in dict.fromkeys(lane.leg for lane in junction.lanes)]
+    if ELSEWHERE in reader.legs:
+        legs.append(ELSEWHERE)
+    approaches = {leg: reader.legs[leg].approach(sampled.get(leg)) for leg in legs}
+    whole = total.approach(None)
+    pedestrian_delay_s = _mean(reader.walkers_lost_s)
+    heads = reader.persons + len(reader.walkers_lost_s)
+    return RunMetrics(
+        vehicles=total.vehicles,
+        delay_s=whole.delay_s,
+        los=whole.los,
+        stops=whole.stops,
+        arrived=total.arrived,
+        throughput_veh_h=total.arrived * 3600.0 / (end_s - begin_s),
+        unfinished=total.unfinished,
+        never_inserted=total.never_inserted,
+        longest_wait_s=reader.longest_wait_s,
+        pedestrians=len(reader.walkers_lost_s),
+        pedestrian_delay_s=pedestrian_delay_s,
+        crosswalk_los=None if pedestrian_delay_s is None else crosswalk_los(pedestrian_delay_s),
+        longest_pedestrian_wait_s=max(reader.walkers_waited_s, default=None),
+        buses=len(reader.buses_lost_s),
+        bus_delay_s=_mean(reader.buses_lost_s),
+        person_delay_s=(
+            (reader.persons_lost_s + sum(reader.walkers_lost_s)) / heads if heads else None
+        ),
+        co2_g=reader.co2_mg / 1000.0 / total.vehicles
+        if reader.has_emissions and total.vehicles
+        else None,
+        approaches=approaches,
+        queue_p95_m=max((stats.p95_m for stats in sampled.values()), default=None),
+        longest_queue_m=max((stats.longest_m for stats in sampled.values()), default=None),
+        teleports=teleports,
+        collisions=collisions,
+        flags=flags,
+    )
+
+
+class _TripReader:
+    """Adds up a tripinfo file."""
+
+    def __init__(self, schedule: Schedule, end_s: float) -> None:
+        self._schedule = schedule
+        self._end_s = end_s
+        self.seen: set[str] = set()
+        self.total = _Tally()
+        self.legs: defaultdict[str, _Tally] = defaultdict(_Tally)
+        self.longest_wait_s = 0.0
+        self.buses_lost_s: list[float] = []
+        self.persons = 0.0
+        self.persons_lost_s = 0.0
+        self.walkers_lost_s: list[float] = []
+        self.walkers_waited_s: list[float] = []
+        self.co2_mg = 0.0
+        self.has_emissions = False
+
+    def read(self, trips_file: Path) -> None:
+        for _, element in ET.iterparse(trips_file):
+            if element.tag == "tripinfo":
+                self._vehicle(element)
+            elif element.tag == "personinfo":
+                self._person(element)
+            if element.tag in ("tripinfo", "personinfo"):
+                element.clear()
+
+    def _vehicle(self, element: ET.Element) -> None:
+        name = element.attrib["id"]
+        depart_s, arrival_s = float(element.attrib["depart"]), float(element.attrib["arrival"])
+        held_s = float(element.attrib["departDelay"])
+        lost_s = float(element.attrib["timeLoss"]) + held_s
+        waited_s = float(element.attrib["waitingTime"]) + held_s
+        inserted = depart_s >= 0.0
+        arrived = arrival_s >= 0.0 and not element.get("vaporized")
+        self.seen.add(name)
+        for tally in (self.total, self.legs[self._schedule.leg_of(name)]):
+            tally.vehicles += 1
+            tally.lost_s += lost_s
+            tally.stops += int(element.attrib["waitingCount"])
+            tally.arrived += arrived
+            tally.never_inserted += not inserted
+            if arrived:
+                tally.arrivals_s.append(arrival_s)
+            if waited_s > GRIDLOCK_S:
+                due_s = (depart_s if inserted else self._end_s) - held_s
+                tally.waiters.append((due_s, arrival_s if arrived else self._end_s))
+        self.longest_wait_s = max(self.longest_wait_s, waited_s)
+        persons = self._schedule.persons_in(name)
+        self.persons += persons
+        self.persons_lost_s += persons * lost_s
+        if element.get("vType", "").partition("@")[0] in self._schedule.bus_types:
+            self.buses_lost_s.append(lost_s)
+        emissions = element.find("emissions")
+        if emissions is not None:
+            self.has_emissions = True
+            self.co2_mg += float(emissions.attrib["CO2_abs"])
+
+    def _person(self, element: ET.Element) -> None:
+        if float(element.attrib["depart"]) < 0.0:
+            return  # SUMO reads ahead: people due after the end of the run
+        lost_s = 0.0
+        for walk in element.iter("walk"):
+            ended = float(walk.attrib["arrival"]) >= 0.0
+            lost_s += float(walk.attrib["timeLoss" if ended else "waitingTime"])
+        self.walkers_lost_s.append(lost_s)
+        self.walkers_waited_s.append(float(element.attrib["waitingTime"]))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _incidents(statistics_file: Path | None) -> tuple[int, int]:
+    """Teleports and collisions."""
+    if statistics_file is None:
+        return 0, 0
+    root = ET.parse(statistics_file).getroot()
+    teleports, safety = root.find("teleports"), root.find("safety")
+    return (
+        0 if teleports is None else int(teleports.attrib["total"]),
+        0 if safety is None else int(safety.attrib["collisions"]),
+    )
+
+
+def _flags(
+    legs: Mapping[str, _Tally], begin_s: float, end_s: float, teleports: int, collisions: int
+) -> tuple[str, ...]:
+    found = []
+    for leg, tally in sorted(legs.items()):
+        stuck = tally.gridlock(begin_s, end_s)
+        if stuck is not None:
+            found.append(
+                f"gridlock: nobody from {leg} arrived for {stuck[0]:.0f} s "
+                f"while {stuck[1]} vehicles stood"
+            )
+    if teleports:
+        found.append(f"teleports: {teleports} vehicles")
+    if collisions:
+        found.append(f"collisions: {collisions}")
+    return tuple(found)
+
+
+class QueueSampler:
+    """Queues of each approach, looked at every 5 s of a SUMO run.
+
+    A vehicle is in the queue when it is slower than 5 km/h on a lane that leads to the stop line,
+    on whichever edge between the previous signal (or the entry) and the junction, and does not
+    stand at a bus stop. The queue's length is the distance from the stop line to the rear of the
+    last such vehicle, the longest of the approach's lanes. Vehicles that wait outside the net for
+    room count as vehicles, and add no length. This is the simulator's truth, not what detectors
+    report: they end at 150 m.
+
+    Args:
+        sumo: ``libsumo`` or ``traci``, its run started.
+        junction: The judged junction.
+        schedule: Says which leg vehicles outside the net wait for.
+    """
+
+    def __init__(self, sumo: ModuleType, junction: Junction, schedule: Schedule) -> None:
+        self._sumo = sumo
+        self._schedule = schedule
+        self._reach = _approach_lanes(sumo, junction)
+        self.times_s: list[float] = []
+        self.lengths_m: dict[str, list[float]] = {leg: [] for leg in self._reach}
+        self.vehicles: dict[str, list[int]] = {leg: [] for leg in self._reach}
+
+    def sample(self) -> None:
+        """Look at the queues now."""
+        lanes, vehicles = self._sumo.lane, self._sumo.vehicle
+        outside: defaultdict[str, int] = defaultdict(int)
+        for name in self._sumo.simulation.getPendingVehicles():
+            outside[self._schedule.leg_of(name)] += 1
+        self.times_s.append(float(self._sumo.simulation.getTime()))
+        for leg, reach in self._reach.items():
+            count, length_m = outside[leg], 0.0
+            for lane, stop_line_m in reach:
+                for name in lanes.getLastStepVehicleIDs(lane):
+                    if vehicles.getSpeed(name) < QUEUE_SPEED_MPS and not vehicles.isStopped(name):
+                        count += 1
+                        front_m = stop_line_m - vehicles.getLanePosition(name)
+                        length_m = max(length_m, front_m + vehicles.getLength(name))
+            self.lengths_m[leg].append(length_m)
+            self.vehicles[leg].append(count)
+
+    def stats(self) -> dict[str, QueueStats]:
+        """By leg."""
+        return {
+            leg: QueueStats(
+                percentile(self.lengths_m[leg], 0.95),
+                max(self.lengths_m[leg], default=0.0),
+                percentile(self.vehicles[leg], 0.95),
+                float(max(self.vehicles[leg], default=0)),
+            )
+            for leg in self._reach
+        }
+
+    def series(self, step_s: int = 30) -> dict[str, Any]:
+        """The timeline of queue lengths, thinned: the longest of each `step_s`.
+
+        Returns:
+            ``time_s`` (end of each step) and ``queue_m`` by leg.
+        """
+        size = max(step_s // QUEUE_SAMPLE_S, 1)
+        starts = range(0, len(self.times_s), size)
+        return {
+            "time_s": [self.times_s[start : start + size][-1] for start in starts],
+            "queue_m": {
+                leg: [round(max(values[start : start + size]), 1) for start in starts]
+                for leg, values in self.lengths_m.items()
+            },
+        }
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The smallest value that at least `share` of all values do not exceed; 0 of none."""
+    ordered = sorted(values)
+    if not ordered:
+        return 0.0
+    rank = -(-len(ordered) * share // 1)
+    return float(ordered[max(int(rank), 1) - 1])
+
+
+def _approach_lanes(sumo: ModuleType, junction: Junction) -> dict[str, list[tuple[str, float]]]:
+    """Each leg's lanes up to the previous signal: lane id, distance of its begin to the stop line.
+
+    A lane that leads to several approach lanes belongs to one leg, at its shortest distance.
+    """
+    signalled = {
+        link[0][0]
+        for light in sumo.trafficlight.getIDList()
+        for link in sumo.trafficlight.getControlledLinks(light)
+        if link
+    }
+    before: defaultdict[str, list[str]] = defaultdict(list)
+    for lane in sumo.lane.getIDList():
+        if not lane.startswith(":") and lane not in signalled:
+            for link in sumo.lane.getLinks(lane):
+                before[link[0]].append(lane)
+    reach: dict[str, list[tuple[str, float]]] = {}
+    taken = {lane.id for lane in junction.lanes}
+    for leg in dict.fromkeys(lane.leg for lane in junction.lanes):
+        found = [
+            (lane.id, float(sumo.lane.getLength(lane.id)))
+            for lane in junction.lanes
+            if lane.leg == leg
+        ]
+        for lane, begin_m in found:  # grows while it is walked: breadth first, upstream
+            for upstream in before[lane]:
+                if upstream not in taken:
+                    taken.add(upstream)
+                    found.append((upstream, begin_m + float(sumo.lane.getLength(upstream))))
+        reach[leg] = found
+    return reach

@@ -1,0 +1,114 @@
+"""What an episode needs of a simulator, and how SUMO is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signals.detectors import DetectorSpec
+from signals.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How one run is recorded and shown.
+
+    Attributes:
+        trips_file: SUMO tripinfo XML to write, or None.
+        extra: Further SUMO options, handed over as they are.
+        emissions: Compute CO2 (slower).
+    """
+
+    trips_file: Path | None = None
+    extra: tuple[str, ...] = field(default=())
+    emissions: bool = False
+
+
+class Backend(Protocol):
+    """A running simulation of one world.
+
+    It never decides a light: it shows the state string it is given.
+    """
+
+    def start(
+        self, world: World, seed: int, detectors: Sequence[DetectorSpec], options: RunOptions
+    ) -> None:
+        """Load net, demand day and detectors; the clock stands at ``world.begin_s``."""
+
+    def show(self, lights: str) -> None:
+        """Set the state string of the coming second."""
+
+    def advance(self) -> None:
+        """Simulate one second."""
+
+    def clock_s(self) -> float:
+        """Seconds since midnight."""
+
+    def values(self) -> NDArray[np.float64]:
+        """(detectors, fields) readings of this moment."""
+
+    def waiting(self) -> frozenset[str]:
+        """Pedestrian movements that somebody waits for."""
+
+    def lost_s(self) -> float:
+        """Vehicle seconds lost in the last second, vehicles that cannot enter included."""
+
+    def lost_person_s(self) -> float:
+        """Person seconds lost in the last second, pedestrians who wait included."""
+
+    def close(self) -> None:
+        """End the run; files are complete afterwards."""
+
+
+def sumo_arguments(world: World, seed: int, detector_file: Path, options: RunOptions) -> list[str]:
+    """Command line options shared by every SUMO backend.
+
+    Args:
+        world: What to simulate.
+        seed: Demand day, and SUMO's own seed.
+        detector_file: Additional file with the detectors.
+        options: Recording and extra options.
+    """
+    additional = [str(path) for path in (*world.additional_files, detector_file)]
+    arguments = [
+        "--net-file",
+        str(world.net_file),
+        "--route-files",
+        str(world.routes(seed)),
+        "--additional-files",
+        ",".join(additional),
+        "--begin",
+        str(world.begin_s),
+        "--end",
+        str(world.end_s),
+        "--step-length",
+        "1",
+        "--seed",
+        str(seed),
+        "--no-step-log",
+        "true",
+        "--no-warnings",
+        "true",
+        "--duration-log.disable",
+        "true",
+        "--xml-validation",
+        "never",
+        *world.sumo_options,
+    ]
+    if options.trips_file is not None:
+        arguments += [
+            "--tripinfo-output",
+            str(options.trips_file),
+            "--tripinfo-output.write-unfinished",
+            "true",
+            "--tripinfo-output.write-undeparted",
+            "true",
+        ]
+        if options.emissions:
+            arguments += ["--device.emissions.probability", "1"]
+    return [*arguments, *options.extra]
