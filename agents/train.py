@@ -276,7 +276,7 @@ class Trainer(BaseCallback):
         ]
         results = run_jobs(jobs, self._plan.workers)
         runs = [
-            {"period": result.job.period, "day": result.job.seed, "delay_s": result.metrics.delay_s}
+            {"period": result.period, "day": result.seed, "delay_s": result.metrics.delay_s}
             for result in results
         ]
         self._latest_s = float(np.mean([run["delay_s"] for run in runs]))

@@ -50,7 +50,9 @@ def gateway(
     The controller follows its own plan whenever the service is silent, late, refuses or says so.
     """
     from controllers.gateway import SimulatedController, output_folder, shortened
+    from signals.metrics import summarise
     from signals.recording import Recorder
+    from signals.schedule import Schedule
     from signals.simulation.backend import RunOptions
     from signals.simulation.sumo_backend import SumoBackend
     from signals.world import resolve
@@ -75,7 +77,15 @@ def gateway(
         report = controller.run(seed, RunOptions(trips_file=trips_file))
         if recorder is not None:
             recorder.write(folder)
-        click.echo(f"{world.scenario} {world.period} seed {seed}: {report.seconds} s simulated")
+        schedule = Schedule.read(world.routes(seed), world.junction, world.additional_files)
+        metrics = summarise(trips_file, world.junction, schedule, world.begin_s, world.end_s)
+        delay = "none" if metrics.delay_s is None else f"{metrics.delay_s:.1f} s/veh"
+        click.echo(
+            f"{world.scenario} {world.period} day {seed}, {report.seconds} s simulated: delay "
+            f"{delay}, {metrics.vehicles} vehicles, {metrics.arrived} arrived"
+        )
+        for flag in metrics.flags:
+            click.echo(f"note: {flag}")
         click.echo(
             f"decisions: {report.from_service} by the service, {report.from_plan} by the local "
             f"plan; {report.refusals} polls refused, {report.local_plan_answers} sent to the plan"

@@ -4,163 +4,28 @@ Delay has one definition everywhere: (sum of timeLoss + departDelay over all tri
 included, + waiting of vehicles never inserted) / all scheduled vehicles, in s/veh. SUMO writes one
 trip for each scheduled vehicle when it runs with ``--tripinfo-output.write-unfinished`` and
 ``--tripinfo-output.write-undeparted``; the departDelay of a vehicle that was never inserted is its
-wait until the end of the run. `summarise` holds the trips to the route file, and flags a run in which
-a scheduled vehicle left none.
+wait until the end of the run. `summarise` holds the trips to the route file, and flags a run in
+which a scheduled vehicle left none.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 from signals.capacity import crosswalk_los, junction_los
 from signals.errors import SimulationError
 from signals.junction import Junction
+from signals.queues import QueueSampler, QueueStats
+from signals.schedule import ELSEWHERE, Schedule
 
 GRIDLOCK_S: Final = 300.0
 """An approach from which nobody arrives for longer than this, while somebody waited as long."""
-QUEUE_SPEED_MPS: Final = 5.0 / 3.6
-"""Slower than this is standing in a queue (5 km/h)."""
-QUEUE_SAMPLE_S: Final = 5
-ELSEWHERE: Final = "elsewhere"
-"""Leg of vehicles whose route does not enter the junction, or is not in the route file."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What the route file of a demand day says of each vehicle; SUMO's trip records do not.
-
-    Attributes:
-        legs: Vehicle, trip or flow id to the leg of the junction that its route enters by.
-        persons: Vehicle id to its occupants, driver included (the parameter ``persons`` of the
-            vehicle, else of its type, else 1).
-        bus_types: Vehicle types of class ``bus``.
-        departures: Vehicle id to scheduled departure (s); None when flows leave that to SUMO.
-    """
-
-    legs: Mapping[str, str]
-    persons: Mapping[str, float]
-    bus_types: frozenset[str]
-    departures: Mapping[str, float] | None
-
-    @classmethod
-    def read(
-        cls, route_file: Path, junction: Junction, additional_files: Sequence[Path] = ()
-    ) -> Schedule:
-        """Read a route file, and vehicle types and routes from additional files.
-
-        Args:
-            route_file: SUMO routes: vehicles, trips or flows.
-            junction: Its approach lanes say which edge belongs to which leg.
-            additional_files: Further SUMO inputs of the run.
-        """
-        reader = _ScheduleReader(junction)
-        for file in (*additional_files, route_file):
-            reader.read(file)
-        return cls(
-            reader.legs,
-            reader.persons,
-            frozenset(reader.bus_types),
-            None if reader.has_flows else reader.departures,
-        )
-
-    def leg_of(self, vehicle: str) -> str:
-        """The leg of a vehicle; copies made by flows and ``--scale`` go where the original does."""
-        return self.legs.get(vehicle) or self.legs.get(vehicle.rpartition(".")[0], ELSEWHERE)
-
-    def persons_in(self, vehicle: str) -> float:
-        """Occupants of a vehicle."""
-        found = self.persons.get(vehicle)
-        return self.persons.get(vehicle.rpartition(".")[0], 1.0) if found is None else found
-
-    def scheduled(self, end_s: float) -> frozenset[str]:
-        """Vehicles due before the end of the run; empty when flows leave that to SUMO."""
-        if self.departures is None:
-            return frozenset()
-        return frozenset(name for name, due_s in self.departures.items() if due_s < end_s)
-
-
-class _ScheduleReader:
-    """Collects the parts of a `Schedule` in the order in which SUMO would meet them."""
-
-    def __init__(self, junction: Junction) -> None:
-        self.legs: dict[str, str] = {}
-        self.persons: dict[str, float] = {}
-        self.bus_types: set[str] = set()
-        self.departures: dict[str, float] = {}
-        self.has_flows = False
-        self._routes: dict[str, str] = {}
-        self._type_persons: dict[str, float] = {}
-        self._leg_of_edge = {lane.id.rpartition("_")[0]: lane.leg for lane in junction.lanes}
-
-    def read(self, file: Path) -> None:
-        for _, element in ET.iterparse(file):
-            if element.tag == "vType":
-                self._type(element)
-            elif element.tag == "route" and "id" in element.attrib:
-                self._routes[element.attrib["id"]] = self._leg(element.get("edges", ""))
-            elif element.tag in ("vehicle", "trip", "flow"):
-                self._vehicle(element)
-            if element.tag not in ("param", "route"):  # those belong to the element around them
-                element.clear()
-
-    def _type(self, element: ET.Element) -> None:
-        name = element.attrib["id"]
-        if element.get("vClass") == "bus":
-            self.bus_types.add(name)
-        self._type_persons[name] = _persons(element, 1.0)
-
-    def _vehicle(self, element: ET.Element) -> None:
-        name = element.attrib["id"]
-        inner = element.find("route")
-        if inner is not None:
-            leg = self._leg(inner.get("edges", ""))
-        elif "route" in element.attrib:
-            leg = self._routes.get(element.attrib["route"], ELSEWHERE)
-        else:
-            ends = (element.get("from", ""), element.get("via", ""), element.get("to", ""))
-            leg = self._leg(" ".join(ends))
-        self.legs[name] = leg
-        self.persons[name] = _persons(element, self._type_persons.get(element.get("type", ""), 1.0))
-        try:
-            self.departures[name] = float(element.attrib["depart"])
-        except (KeyError, ValueError):  # a flow, or a departure SUMO is to work out
-            self.has_flows = True
-
-    def _leg(self, edges: str) -> str:
-        return next(
-            (self._leg_of_edge[edge] for edge in edges.split() if edge in self._leg_of_edge),
-            ELSEWHERE,
-        )
-
-
-def _persons(element: ET.Element, default: float) -> float:
-    for parameter in element.iter("param"):
-        if parameter.get("key") == "persons":
-            return float(parameter.get("value", default))
-    return default
-
-
-@dataclass(frozen=True, slots=True)
-class QueueStats:
-    """Queues of one approach, see `QueueSampler`.
-
-    Attributes:
-        p95_m: 95th percentile of the queue's length (m).
-        longest_m: The longest (m).
-        p95_vehicles: 95th percentile of the vehicles in it.
-        most_vehicles: The most.
-    """
-
-    p95_m: float
-    longest_m: float
-    p95_vehicles: float
-    most_vehicles: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +145,7 @@ class _Tally:
         """The longest time without an arrival in which somebody stood all along, and how many."""
         marks = [begin_s, *sorted(self.arrivals_s), end_s]
         worst: tuple[float, int] | None = None
-        for start_s, stop_s in zip(marks, marks[1:], strict=False):
+        for start_s, stop_s in pairwise(marks):
             if stop_s - start_s <= max(GRIDLOCK_S, worst[0] if worst else 0.0):
                 continue
             there = sum(due_s <= start_s and gone_s >= stop_s for due_s, gone_s in self.waiters)
@@ -326,7 +191,7 @@ def summarise(
         flags += (f"incomplete: {len(lost)} scheduled vehicles left no trip, e.g. {min(lost)}",)
     total = reader.total
     sampled = queues.stats() if queues else {}
-    legs = [leg for leg in dict.fromkeys(lane.leg for lane in junction.lanes)]
+    legs = list(dict.fromkeys(lane.leg for lane in junction.lanes))
     if ELSEWHERE in reader.legs:
         legs.append(ELSEWHERE)
     approaches = {leg: reader.legs[leg].approach(sampled.get(leg)) for leg in legs}
@@ -465,116 +330,3 @@ def _flags(
     if collisions:
         found.append(f"collisions: {collisions}")
     return tuple(found)
-
-
-class QueueSampler:
-    """Queues of each approach, looked at every 5 s of a SUMO run.
-
-    A vehicle is in the queue when it is slower than 5 km/h on a lane that leads to the stop line,
-    on whichever edge between the previous signal (or the entry) and the junction, and does not
-    stand at a bus stop. The queue's length is the distance from the stop line to the rear of the
-    last such vehicle, the longest of the approach's lanes. Vehicles that wait outside the net for
-    room count as vehicles, and add no length. This is the simulator's truth, not what detectors
-    report: they end at 150 m.
-
-    Args:
-        sumo: ``libsumo`` or ``traci``, its run started.
-        junction: The judged junction.
-        schedule: Says which leg vehicles outside the net wait for.
-    """
-
-    def __init__(self, sumo: ModuleType, junction: Junction, schedule: Schedule) -> None:
-        self._sumo = sumo
-        self._schedule = schedule
-        self._reach = _approach_lanes(sumo, junction)
-        self.times_s: list[float] = []
-        self.lengths_m: dict[str, list[float]] = {leg: [] for leg in self._reach}
-        self.vehicles: dict[str, list[int]] = {leg: [] for leg in self._reach}
-
-    def sample(self) -> None:
-        """Look at the queues now."""
-        lanes, vehicles = self._sumo.lane, self._sumo.vehicle
-        outside: defaultdict[str, int] = defaultdict(int)
-        for name in self._sumo.simulation.getPendingVehicles():
-            outside[self._schedule.leg_of(name)] += 1
-        self.times_s.append(float(self._sumo.simulation.getTime()))
-        for leg, reach in self._reach.items():
-            count, length_m = outside[leg], 0.0
-            for lane, stop_line_m in reach:
-                for name in lanes.getLastStepVehicleIDs(lane):
-                    if vehicles.getSpeed(name) < QUEUE_SPEED_MPS and not vehicles.isStopped(name):
-                        count += 1
-                        front_m = stop_line_m - vehicles.getLanePosition(name)
-                        length_m = max(length_m, front_m + vehicles.getLength(name))
-            self.lengths_m[leg].append(length_m)
-            self.vehicles[leg].append(count)
-
-    def stats(self) -> dict[str, QueueStats]:
-        """By leg."""
-        return {
-            leg: QueueStats(
-                percentile(self.lengths_m[leg], 0.95),
-                max(self.lengths_m[leg], default=0.0),
-                percentile(self.vehicles[leg], 0.95),
-                float(max(self.vehicles[leg], default=0)),
-            )
-            for leg in self._reach
-        }
-
-    def series(self, step_s: int = 30) -> dict[str, Any]:
-        """The timeline of queue lengths, thinned: the longest of each `step_s`.
-
-        Returns:
-            ``time_s`` (end of each step) and ``queue_m`` by leg.
-        """
-        size = max(step_s // QUEUE_SAMPLE_S, 1)
-        starts = range(0, len(self.times_s), size)
-        return {
-            "time_s": [self.times_s[start : start + size][-1] for start in starts],
-            "queue_m": {
-                leg: [round(max(values[start : start + size]), 1) for start in starts]
-                for leg, values in self.lengths_m.items()
-            },
-        }
-
-
-def percentile(values: Iterable[float], share: float) -> float:
-    """The smallest value that at least `share` of all values do not exceed; 0 of none."""
-    ordered = sorted(values)
-    if not ordered:
-        return 0.0
-    rank = -(-len(ordered) * share // 1)
-    return float(ordered[max(int(rank), 1) - 1])
-
-
-def _approach_lanes(sumo: ModuleType, junction: Junction) -> dict[str, list[tuple[str, float]]]:
-    """Each leg's lanes up to the previous signal: lane id, distance of its begin to the stop line.
-
-    A lane that leads to several approach lanes belongs to one leg, at its shortest distance.
-    """
-    signalled = {
-        link[0][0]
-        for light in sumo.trafficlight.getIDList()
-        for link in sumo.trafficlight.getControlledLinks(light)
-        if link
-    }
-    before: defaultdict[str, list[str]] = defaultdict(list)
-    for lane in sumo.lane.getIDList():
-        if not lane.startswith(":") and lane not in signalled:
-            for link in sumo.lane.getLinks(lane):
-                before[link[0]].append(lane)
-    reach: dict[str, list[tuple[str, float]]] = {}
-    taken = {lane.id for lane in junction.lanes}
-    for leg in dict.fromkeys(lane.leg for lane in junction.lanes):
-        found = [
-            (lane.id, float(sumo.lane.getLength(lane.id)))
-            for lane in junction.lanes
-            if lane.leg == leg
-        ]
-        for lane, begin_m in found:  # grows while it is walked: breadth first, upstream
-            for upstream in before[lane]:
-                if upstream not in taken:
-                    taken.add(upstream)
-                    found.append((upstream, begin_m + float(sumo.lane.getLength(upstream))))
-        reach[leg] = found
-    return reach

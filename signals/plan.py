@@ -123,7 +123,7 @@ class Plan:
                 (
                     junction.timing.intergreen_s(foe)
                     for foe in junction.conflict_sets[group.id]
-                    if not foe.endswith("ped")
+                    if junction.groups[junction.group_index[foe]].kind != "pedestrian"
                 ),
                 default=0,
             )

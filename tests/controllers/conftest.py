@@ -24,7 +24,8 @@ from tests.controllers.street import (
 @pytest.fixture(scope="session", autouse=True)
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Keys of the tests, never the user's."""
-    folder = tmp_path_factory.mktemp("keys")
+    # The same folder wherever these fixtures are imported into.
+    folder = tmp_path_factory.getbasetemp() / "street-keys"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(KEYS_VARIABLE, str(folder))
         yield folder

@@ -60,13 +60,13 @@ def world_of(net: Path, folder: Path, minutes: int = 10) -> World:
         for number, (depart, start, end, name) in enumerate(sorted(trips)):
             if number % 6:
                 rows.append(
-                    f'<vehicle id="{name}.{number}" depart="{depart:.1f}" departSpeed="max">'
-                    f'<route edges="{start} {end}"/></vehicle>'
+                    f'<trip id="{name}.{number}" depart="{depart:.1f}" departSpeed="max" '
+                    f'from="{start}" to="{end}"/>'
                 )
             else:
                 rows.append(
                     f'<person id="p{number}" depart="{depart:.1f}">'
-                    f'<walk edges="{start} {end}"/></person>'
+                    f'<walk from="{start}" to="{end}"/></person>'
                 )
         file = folder / f"day{seed}.rou.xml"
         file.write_text("\n".join([*rows, "</routes>"]), encoding="utf-8")

@@ -94,15 +94,14 @@ def test_long_hostile_runs(cases: list[Case]) -> None:
 def test_each_phase_is_reached(cases: list[Case]) -> None:
     """The lights are lawful because they obey, not because they stand still."""
     for case in cases:
-        if case.name.endswith("tight"):
+        if min(row.max_red_s for row in case.junction.timing.groups.values()) < 200:
             continue
-        state, seen = case.guard.start(0), set()
-        for second in range(60 * len(case.junction.phases)):
-            wish = second // 60
-            state, verdict = case.guard.tick(state, wish)
-            if state.held_s and verdict.granted:
-                seen.add(state.phase)
-        assert seen == set(range(len(case.junction.phases))), case.name
+        for target in range(len(case.junction.phases)):
+            state, reached = case.guard.start(0 if target else 1), False
+            for second in range(60):
+                state, _ = case.guard.tick(state, target if second >= 5 else state.phase)
+                reached |= state.phase == target and state.held_s > 0
+            assert reached, (case.name, target)
 
 
 @settings(MODERATE, max_examples=25)

@@ -1,0 +1,1 @@
+"""Judging agents: runs, paired statistics, reports."""

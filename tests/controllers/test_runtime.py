@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from controllers.runtime import LOCAL_PLAN, Command, DecisionRequest, JunctionRuntime
+from signals.contract import Bundle
+from signals.detectors import Readings
+from signals.errors import ContractError, ServiceError
+from signals.observation import Observation
+
+NOW_S = 30_000.0
+
+
+class Agent:
+    """Wishes for what it is told, or fails."""
+
+    name = "told"
+    decision_interval_s = 5
+
+    def __init__(self, answer: int | Exception) -> None:
+        self.answer = answer
+
+    def reset(self, seed: int) -> None:
+        pass
+
+    def decide(self, observation: Observation, clock_s: float) -> int:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def runtime(bundle: Bundle) -> JunctionRuntime:
+    return JunctionRuntime.from_bundle(bundle)
+
+
+def request_of(
+    runtime: JunctionRuntime, value: float = 1.0, age_s: float = 0.0, clock_s: float = NOW_S
+) -> DecisionRequest:
+    values = np.full((len(runtime.spec.detectors), 6), value)
+    readings = Readings(clock_s - age_s, values)
+    return DecisionRequest(readings, runtime.spec.guard.start(0), clock_s, 7)
+
+
+def test_a_command(runtime: JunctionRuntime, bundle: Bundle) -> None:
+    command = runtime.decide(request_of(runtime))
+    # All red, about to begin phase 0: nothing else may be wished.
+    assert command.phase == 0
+    assert command.phase_name == bundle.contract.junction.phases[0].name
+    assert command.granted and command.reason == "kept"
+    assert (command.not_before_s, command.expires_at_s) == (NOW_S, NOW_S + 6)
+    assert command.mask == (True, *(False,) * (len(command.mask) - 1))
+    assert (command.sequence, command.bundle_hash) == (7, bundle.hash)
+    assert Command.from_dict(command.to_dict()) == command
+
+
+def test_the_same_request_gives_the_same_command(runtime: JunctionRuntime) -> None:
+    request, other = request_of(runtime), request_of(runtime, 0.0)
+    first = runtime.decide(request)
+    runtime.decide(other)
+    assert runtime.decide(request) == first
+
+
+@pytest.mark.parametrize(
+    ("age_s", "clock_s", "why"),
+    [
+        (10.0, NOW_S, ""),
+        (10.5, NOW_S, "10.5 s old"),
+        (-11.0, NOW_S, "ahead"),
+        (86_396.0 - 86_400.0, 86_398.0, ""),
+        (4.0 - 86_400.0, 2.0, ""),  # measured at 23:59:58, asked at 00:00:02
+        (0.0, float("nan"), "not a number"),
+    ],
+)
+def test_stale_readings(runtime: JunctionRuntime, age_s: float, clock_s: float, why: str) -> None:
+    command = runtime.decide(request_of(runtime, age_s=age_s, clock_s=clock_s))
+    if why:
+        assert command.phase is None and command.reason == LOCAL_PLAN
+        assert why in command.why
+        assert command.expires_at_s == command.not_before_s
+    else:
+        assert command.phase is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [(np.nan, "no detector answers"), (np.inf, "infinite"), (-np.inf, "infinite")]
+)
+def test_unusable_readings(runtime: JunctionRuntime, value: float, why: str) -> None:
+    command = runtime.decide(request_of(runtime, value))
+    assert command.phase is None and why in command.why
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("the network\nbroke"), 99, -1])
+def test_a_failing_policy_means_the_local_plan(bundle: Bundle, answer: int | Exception) -> None:
+    runtime = JunctionRuntime(bundle.contract.junction, Agent(answer))
+    command = runtime.decide(request_of(runtime))
+    assert command.phase is None and command.reason == LOCAL_PLAN
+    assert "\n" not in command.why
+    assert any(command.mask)
+
+
+def test_a_wish_that_the_guard_refuses_is_told(bundle: Bundle) -> None:
+    runtime = JunctionRuntime(bundle.contract.junction, Agent(1))
+    command = runtime.decide(request_of(runtime))
+    assert command.phase == 1 and not command.granted
+    assert command.reason == "clearance"
+
+
+def test_another_contract_is_refused(runtime: JunctionRuntime, bundle: Bundle) -> None:
+    runtime.check(None, None)
+    runtime.check(bundle.contract.spec_hash, bundle.hash)
+    with pytest.raises(ContractError, match="observation spec"):
+        runtime.check("f" * 64, None)
+    with pytest.raises(ContractError, match="expects bundle"):
+        runtime.check(None, "f" * 64)
+
+
+@pytest.mark.parametrize(
+    "change", [{"phase": "x"}, {"mask": None}, {"expires_at_s": float("inf")}, {"sequence": None}]
+)
+def test_what_is_no_command(runtime: JunctionRuntime, change: dict[str, object]) -> None:
+    good = runtime.decide(request_of(runtime)).to_dict()
+    with pytest.raises(ServiceError):
+        Command.from_dict({**good, **change})
+
+
+def test_the_street_imports_neither_torch_nor_sumo() -> None:
+    code = (
+        "import pkgutil, importlib, sys, controllers\n"
+        "class Bar:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch','libsumo','traci','sumolib','sumo'):\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Bar())\n"
+        "for item in pkgutil.walk_packages(controllers.__path__, 'controllers.'):\n"
+        "    importlib.import_module(item.name)\n"
+        "    print(item.name)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stderr
+    assert "controllers.service.cli" in found.stdout
