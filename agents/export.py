@@ -13,6 +13,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.resolve import BUNDLE_SUFFIX
 from signals.contract import Contract, TimedPlan, signing_key, write_bundle
 from signals.errors import InputError, MissingDependencyError, RunFolderError, WorkError
 from signals.observation import ObservationSpec
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from agents.learned.network import PhaseScorer
     from agents.runfolder import TrainedRun
 
-BUNDLE_SUFFIX = ".bundle"
 _OPSET = 17
 _AXES = {
     "movements": {0: "batch", 1: "movements"},

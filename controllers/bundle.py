@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from signals.contract import (
+    SIGNING_KEY_FILE,
     Bundle,
     key_folder,
     public_key_of,
@@ -43,7 +44,7 @@ def load_trusted(path: Path, trusted: Iterable[str]) -> Bundle:
 
 
 def trusted_keys(further: Iterable[str] = ()) -> frozenset[str]:
-    """The local signing key (made on first use), the key folder's, and the given ones.
+    """The local signing key if there is one, the key folder's, and the given ones.
 
     Args:
         further: Each 64 hex digits, or a file that holds them.
@@ -52,8 +53,9 @@ def trusted_keys(further: Iterable[str] = ()) -> frozenset[str]:
         InputError: One of them is no public key.
     """
     folder = key_folder()
-    keys = {public_key_of(signing_key())}
-    keys.update(_key_in(file) for file in sorted(folder.glob("*.pub")))
+    keys = {_key_in(file) for file in sorted(folder.glob("*.pub"))}
+    if (folder / SIGNING_KEY_FILE).exists():
+        keys.add(public_key_of(signing_key()))
     for given in further:
         text = given.strip().lower()
         keys.add(text if _KEY.fullmatch(text) else _key_in(Path(given)))

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from controllers.gateway import SimulatedController
+    from signals.world import World
 
 
 @click.command()
@@ -74,7 +80,9 @@ def gateway(
             realtime=realtime,
         )
         trips_file = folder / "tripinfo.xml"
-        report = controller.run(seed, RunOptions(trips_file=trips_file))
+        report = controller.run(
+            seed, RunOptions(trips_file=trips_file), stack.enter_context(_progress(world))
+        )
         if recorder is not None:
             recorder.write(folder)
         schedule = Schedule.read(world.routes(seed), world.junction, world.additional_files)
@@ -98,3 +106,29 @@ def gateway(
             )
         if out is not None:
             click.echo(f"kept in {out}")
+
+
+@contextmanager
+def _progress(world: World) -> Iterator[Callable[[SimulatedController], None]]:
+    """Show the run on standard error: a bar on a terminal, else a line every ten minutes."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from controllers.gateway import clock
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"{world.scenario} {world.period}", total=world.end_s - world.begin_s)
+
+        def each_second(controller: SimulatedController) -> None:
+            done_s = controller.report.seconds
+            bar.update(task, completed=done_s)
+            if done_s and done_s % 600 == 0 and not console.is_terminal:
+                report = controller.report
+                click.echo(
+                    f"{clock(controller.episode.clock_s)} {report.from_service} decisions by the "
+                    f"service, {report.from_plan} by the local plan",
+                    err=True,
+                )
+
+        yield each_second

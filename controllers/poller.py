@@ -129,7 +129,7 @@ class Poller:
             body = json.dumps(self._poll(request), allow_nan=False).encode()
             response = self._post(body)
         except ValueError as error:
-            return Answer(None, f"the poll cannot be sent: {error}", asked=False)
+            return Answer(None, f"the poll cannot be sent: {error}")
         except self._broken as error:
             text = " ".join(str(error).split()) or type(error).__name__
             return Answer(None, f"no answer from the service: {text}")

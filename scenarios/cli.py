@@ -220,9 +220,14 @@ def _print_plans(console: Console, found: Scenario) -> None:
 
 
 def _print_sources(console: Console, found: Scenario) -> None:
-    table = Table("number", "value", "mark", "source", box=None, pad_edge=False)
+    console.print()
     for path, value, mark, source in marked_values(found.site):
         text = found.site.sources.get(source, source) if mark != "G" else source
-        table.add_row(path, str(value), f"{mark} {MARK_MEANINGS[mark]}", text)
-    console.print()
-    console.print(table)
+        meaning = "" if text.startswith(MARK_MEANINGS[mark]) else f"{MARK_MEANINGS[mark]}: "
+        # One line each, however narrow the terminal, so that they can be searched.
+        console.print(
+            f"{mark}  {path} = {value}  ({meaning}{text})",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

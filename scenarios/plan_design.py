@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from scenarios.layout import split_movement
-from signals.capacity import flow_ratio, saturation_flow_veh_h, splits_s, webster_cycle_s
+from signals.capacity import (
+    crosswalk_blocking_factor,
+    flow_ratio,
+    saturation_flow_veh_h,
+    splits_s,
+    webster_cycle_s,
+)
 from signals.errors import PlanError
 from signals.junction import Junction
 from signals.plan import Plan, RingStep
@@ -99,30 +105,45 @@ def design(scenario: Scenario, period: str, plan: Plan) -> Design:
 
 
 def group_flow_ratios(scenario: Scenario, period: str) -> dict[str, float]:
-    """Flow ratio y = v / S of each vehicle group, saturation flows by the KHCM."""
+    """Flow ratio y = v / S of each vehicle group, saturation flows by the KHCM.
+
+    A right turn that shares a lane waits while people cross beside it: it is worth 1 / (1 - f_c)
+    through vehicles, f_c from `signals.capacity.crosswalk_blocking_factor`. Through traffic leaves
+    such a lane to the right turns when the other lanes serve it better.
+    """
     demand, junction, site = scenario.demand(period), scenario.junction, scenario.site
     bus_only = {lane.id: lane.bus_only for lane in junction.lanes}
+    movements = {movement.id: movement for movement in junction.movements}
+    walking = site.demand.pedestrians.per_crosswalk_h[period].value
+    right_equivalent = 1.0 / (1.0 - min(0.9, crosswalk_blocking_factor(walking)))
     found: dict[str, float] = {}
     for group in junction.groups:
         if group.kind == "pedestrian":
             continue
-        volume = 0.0
+        plain = turning = 0.0
         lanes: set[str] = set()
-        for movement in junction.movements:
-            if movement.id not in group.movements:
-                continue
-            weight = {"uturn": UTURN_EQUIVALENT, "right": 1.0 - RIGHT_ON_RED_SHARE}
-            volume += demand.movement_volume_veh_h(movement.id) * weight.get(movement.kind, 1.0)
+        turning_lanes: set[str] = set()
+        plain_lanes: set[str] = set()
+        for movement in (movements[name] for name in group.movements):
+            volume = demand.movement_volume_veh_h(movement.id)
             lanes.update(movement.lanes)
+            if movement.kind == "right":
+                turning += volume * (1.0 - RIGHT_ON_RED_SHARE) * right_equivalent
+                turning_lanes.update(movement.lanes)
+            else:
+                plain += volume * (UTURN_EQUIVALENT if movement.kind == "uturn" else 1.0)
+                plain_lanes.update(movement.lanes)
         leg = split_movement(group.id)[0]
         mix = demand.general_mix(leg)
         heavy = 1.0 if all(bus_only[lane] for lane in lanes) else mix["bus"] + mix["truck"]
         saturation = saturation_flow_veh_h(
-            len(lanes),
-            heavy_share=heavy,
-            width_m=site.legs[leg].approach.lane_width_m.value,
+            heavy_share=heavy, width_m=site.legs[leg].approach.lane_width_m.value
         )
-        found[group.id] = flow_ratio(volume, saturation)
+        ratio = flow_ratio(plain + turning, saturation * len(lanes))
+        apart = plain_lanes - turning_lanes
+        if turning and apart:
+            ratio = min(ratio, flow_ratio(plain, saturation * len(apart)))
+        found[group.id] = ratio
     return found
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from enum import IntEnum
+from numbers import Integral
 from typing import Any
 
 from signals.errors import ContractError, JunctionError
@@ -307,7 +308,8 @@ class Guard:
         """
         now = state.phase
         options = self.options(state)
-        if isinstance(wish, int) and 0 <= wish < len(options.mask):
+        if isinstance(wish, Integral) and 0 <= wish < len(options.mask):
+            wish = int(wish)
             if options.mask[wish]:
                 target, granted = wish, True
                 reason = "kept" if wish == now else "changed"
@@ -323,7 +325,7 @@ class Guard:
         if any(state.indications[group] != GREEN for group in vehicles):
             return False
         return bool(vehicles) or all(
-            state.served[group] or state.waiting_s[group] == 0
+            state.served[group] or state.waiting_s[group] == 0 or not self._may_walk(state, group)
             for group in self._walkers[state.phase]
         )
 
@@ -398,9 +400,13 @@ class Guard:
         served = list(state.served)
         waiting = list(state.waiting_s)
         for group in range(self._size):
-            if changing and (group not in members or group not in self._members[state.phase]):
-                served[group] = False
             shown, shown_s = state.indications[group], state.elapsed_s[group]
+            stays = group in members and group in self._members[state.phase]
+            # The plan of visits counts a crosswalk as reached by every phase that holds it, so one
+            # that is due before long is walked again even when it was walked in the phase before.
+            due = shown == RED and self._max_red[group] - waiting[group] < self._slack_s
+            if changing and (due or not stays):
+                served[group] = False
             if shown == CLEARANCE and shown_s >= self._clearance[group]:
                 indications[group], elapsed[group] = RED, 1
             elif shown == GREEN and (
@@ -412,12 +418,13 @@ class Guard:
                 served[group] = self._walker[group]
             else:
                 elapsed[group] = shown_s + 1
-            if indications[group] != RED:
+            if self._recall or not self._walker[group]:
+                waiting[group] = elapsed[group] if indications[group] == RED else 0
+            elif indications[group] == GREEN:
                 waiting[group] = 0
-            elif self._recall or not self._walker[group]:
-                waiting[group] = elapsed[group]
             elif waiting[group] or self._ids[group] in calls:
-                waiting[group] += 1
+                # A call during flashing green is kept, and owed from the end of it.
+                waiting[group] = waiting[group] + 1 if shown == RED else 1
         all_green = all(indications[group] == GREEN for group in self._vehicles[target])
         return GuardState(
             phase=target,

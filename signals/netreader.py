@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from xml.sax import SAXParseException
 
 from signals.errors import JunctionError, MissingDependencyError
 from signals.junction import (
@@ -23,6 +25,7 @@ from signals.timing import (
     GroupTiming,
     TimingRules,
     TimingTable,
+    change_interval_s,
     pedestrian_times_s,
     yellow_and_all_red_s,
 )
@@ -84,7 +87,14 @@ def read_junction(
         import sumolib
     except ImportError as error:
         raise MissingDependencyError("sumolib", "sim", f"reading {net_file}") from error
-    net = sumolib.net.readNet(str(net_file), withInternal=True, withPedestrianConnections=True)
+    if not net_file.is_file():
+        raise JunctionError(f"net {net_file} does not exist; give a SUMO net file")
+    try:
+        net = sumolib.net.readNet(str(net_file), withInternal=True, withPedestrianConnections=True)
+    except (SAXParseException, KeyError, ValueError) as error:
+        raise JunctionError(
+            f"{net_file} is no SUMO net: {error}; make it with netconvert"
+        ) from error
     known = [light.getID() for light in net.getTrafficLights()]
     if tls_id not in known or not net.hasNode(tls_id):
         raise JunctionError(
@@ -121,7 +131,7 @@ def _bearing_deg(node: Any, edge: Any, outgoing: bool) -> float:
     centre = node.getCoord()
     walked = 0.0
     target = shape[-1]
-    for before, after in zip(shape, shape[1:], strict=False):
+    for before, after in pairwise(shape):
         walked += math.dist(before[:2], after[:2])
         if walked >= 50.0:
             target = after
@@ -518,9 +528,12 @@ def _timing(
             continue
         # Right turns leave the conflict area at its near corner; the others bound the clearing.
         bound = [link for link in members if link.kind != "right"] or members
-        yellow_s, all_red_s = yellow_and_all_red_s(
-            max(link.speed_mps for link in bound), max(link.path_m for link in bound)
+        # The interval is not monotonic in speed: take the longest of all links, not of the fastest.
+        slowest, path_m = max(
+            ((link.speed_mps, link.path_m) for link in bound),
+            key=lambda item: change_interval_s(*item),
         )
+        yellow_s, all_red_s = yellow_and_all_red_s(slowest, path_m)
         table[group.id] = GroupTiming(
             rules.min_green_s,
             rules.yellow_s if rules.yellow_s is not None else yellow_s,

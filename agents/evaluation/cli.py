@@ -324,12 +324,12 @@ def _split(text: str) -> tuple[str, ...]:
 
 def _refuse_shared_outputs(options: Sequence[str]) -> None:
     """Several runs would write the same file."""
-    for name, value in zip(options, [*options[1:], ""], strict=True):
-        name, _, inner = name.partition("=")
-        if name.startswith("--") and name.endswith("-output") and "{run}" not in (inner or value):
+    for index, option in enumerate(options):
+        name, _, value = option.partition("=")
+        value = value or " ".join(options[index + 1 : index + 2])
+        if name.startswith("--") and name.endswith("-output") and "{run}" not in value:
             raise InputError(
-                f"every run would write the same file {name} {inner or value}; "
-                f"put {{run}} into its name"
+                f"every run would write the same file {name} {value}; put {{run}} into its name"
             )
 
 

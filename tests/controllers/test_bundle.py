@@ -172,6 +172,7 @@ def test_a_stranger_is_trusted_once_named(
     file = tmp_path / "strange.bundle"
     write_bundle(file, bundle.contract, bundle.policy, stranger)
     monkeypatch.setenv("SEOUL_SIGNALS_KEYS", str(tmp_path / "keys"))
+    (tmp_path / "keys").mkdir()
     with pytest.raises(BundleError, match="not trusted"):
         load_trusted(file, trusted_keys())
     public = public_key_of(stranger)

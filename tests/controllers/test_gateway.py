@@ -23,6 +23,7 @@ from signals.simulation.sumo_backend import SumoBackend
 from signals.timing import GroupTiming
 from signals.world import World
 from tests.controllers.street import BEGIN_S, Running, serving
+from tests.independent.lights import check_lights
 
 
 def request_of(spec: ObservationSpec, sequence: int = 1) -> DecisionRequest:
@@ -73,6 +74,8 @@ def test_it_falls_back_when_the_service_is_gone_and_recovers(bundle: Bundle, wor
     assert 300 / 5 - 25 <= report.from_plan <= 180 / 5 + 30 / 5
     for second, _, _, wish, _, _, _ in recorder.seconds[126:301]:
         assert wish == world.plan.wish(world.junction, second)
+    shown = [(row[0], row[1]) for row in recorder.seconds]
+    assert check_lights(shown, world.net_file, world.junction.id) == []
 
 
 def test_another_timing_is_refused_and_the_plan_runs(

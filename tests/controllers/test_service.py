@@ -192,6 +192,25 @@ def test_a_busy_port_is_told_before_anything_starts(bundle_file: Path) -> None:
         listen("no such host", 80)
 
 
+def test_the_command_says_so_in_one_line(bundle_file: Path) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        found = subprocess.run(
+            [
+                sys.executable,
+                *("-c", "import sys; from signals.cli import main; sys.exit(main())", "serve"),
+                *("--bundle", str(bundle_file), "--port", str(port)),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert found.returncode == 2
+    assert found.stdout == ""
+    assert len(found.stderr.splitlines()) == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in found.stderr
+
+
 def test_an_untrusted_bundle_is_not_served(
     bundle_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

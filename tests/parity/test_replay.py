@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from pathlib import Path
 
 import httpx2
 import numpy as np
 import pytest
 
+from controllers.gateway import SimulatedController
 from signals.contract import Bundle
+from signals.observation import ObservationSpec
 from signals.policy import OnnxPolicy
 from signals.recording import Recorder
+from signals.simulation.backend import RunOptions
 from signals.simulation.episode import Episode
 from signals.simulation.sumo_backend import SumoBackend
 from signals.world import World
 from tests.controllers.street import Running
 
 
-def record(world: World, bundle: Bundle, seed: int) -> Recorder:
+def record(world: World, bundle: Bundle, seed: int, trips_file: Path) -> Recorder:
     """Drive the world by the bundle's policy, as an evaluation does."""
     policy = OnnxPolicy(bundle)
     episode = Episode(world, SumoBackend())
     recorder = Recorder(episode.spec, decisions=True)
-    episode.start(seed)
+    episode.start(seed, RunOptions(trips_file=trips_file))
     try:
         while not episode.finished:
             observation = episode.observe()
@@ -38,9 +43,13 @@ def record(world: World, bundle: Bundle, seed: int) -> Recorder:
 
 
 def test_replay(
-    world: World, bundle: Bundle, running: Running, capsys: pytest.CaptureFixture[str]
+    world: World,
+    bundle: Bundle,
+    running: Running,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    recorder = record(world, bundle, 5)
+    recorder = record(world, bundle, 5, tmp_path / "trips.xml")
     assert len({row["wish"] for row in recorder.decisions}) > 1
     took_s = []
     with httpx2.Client(base_url=running.url, trust_env=False) as client:
@@ -69,3 +78,26 @@ def test_replay(
             f"{len(recorder.decisions)} commands equal; "
             f"median poll {1000 * np.median(took_s):.1f} ms"
         )
+
+
+def test_the_street_drives_every_vehicle_as_the_evaluation_does(
+    world: World, bundle: Bundle, running: Running, tmp_path: Path
+) -> None:
+    inside, outside = tmp_path / "inside.xml", tmp_path / "outside.xml"
+    recorder = record(world, bundle, 6, inside)
+    controller = SimulatedController(
+        world,
+        SumoBackend(),
+        running.url,
+        timeout_s=5.0,
+        recorder=(street := Recorder(ObservationSpec(world.junction), decisions=True)),
+    )
+    report = controller.run(6, RunOptions(trips_file=outside))
+    assert report.from_service == len(recorder.decisions) == 120
+    assert street.decisions == recorder.decisions
+    assert trips(outside) == trips(inside)
+
+
+def trips(file: Path) -> bytes:
+    """SUMO's records without the comment that holds the date and its options."""
+    return re.sub(rb"<!--.*?-->", b"", file.read_bytes(), flags=re.DOTALL)

@@ -1,8 +1,9 @@
 """Delay of an isolated fixed-time approach in SUMO against d1 + d2 of the manual.
 
-Control delay is the travel time with the light minus that of the same vehicles with the light always green, so that what
-drivers lose behind slower leaders is not counted. The effective green is the displayed one: start-up loss and the used part
-of the yellow cancel out (test_saturation_flow holds the start-up loss to 0.5-3 s). Arrivals last an hour: t = 1 h.
+Control delay is the travel time with the light minus that of the same vehicles with the light
+always green, so that what drivers lose behind slower leaders is not counted. The effective green is
+the displayed one: start-up loss and the used part of the yellow cancel out (test_saturation_flow
+holds the start-up loss to 0.5-3 s). Arrivals last an hour: t = 1 h.
 """
 
 from __future__ import annotations
