@@ -105,7 +105,10 @@ class Demand:
         trips = [*self._vehicles(seed), *self._buses(seed), *self._people(seed)]
         trips.sort(key=lambda trip: (trip[0], trip[1]))
         lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<routes>"]
-        lines += [f"    {kind.xml(name)}" for name, kind in VEHICLE_TYPES.items()]
+        persons = {str(key): mean for key, mean in self.site.demand.persons.value.items()}
+        lines += [
+            f"    {kind.xml(name, persons.get(name, 1.0))}" for name, kind in VEHICLE_TYPES.items()
+        ]
         lines.append(f"    {PEDESTRIAN_TYPE}")
         lines += [f"    {route}" for route in self._routes()]
         lines += [f"    {text}" for _, _, text in trips]

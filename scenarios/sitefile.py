@@ -69,7 +69,9 @@ def parse_site(text: str, path: Path) -> Site:
         site = Site.model_validate(data)
     except ValidationError as error:
         found = error.errors()
-        loc, message = _worded(found[0])
+        # A mistyped key also leaves the right one missing: name the typo.
+        first = min(found, key=lambda item: item["type"] != "extra_forbidden")
+        loc, message = _worded(first)
         raise _error(path, root, loc, message, len(found) - 1) from None
     problems = site_problems(site)
     if problems:

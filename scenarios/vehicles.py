@@ -36,13 +36,13 @@ class VehicleType:
     speed_factor: tuple[float, float]
     shape: str
 
-    def xml(self, name: str) -> str:
-        """The vType element."""
+    def xml(self, name: str, persons: float = 1.0) -> str:
+        """The vType element; `persons` is the mean number of people in one vehicle."""
         return (
             f'<vType id="{name}" vClass="{self.vclass}" length="{self.length_m:g}"'
             f' minGap="{self.min_gap_m:g}" tau="{self.tau_s:g}" accel="{self.accel_mps2:g}"'
             f' decel="{self.decel_mps2:g}" sigma="{self.sigma:g}" speedDev="0"'
-            f' guiShape="{self.shape}"/>'
+            f' guiShape="{self.shape}"><param key="persons" value="{persons:g}"/></vType>'
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
+from signals.errors import InputError
 from signals.junction import Junction
 
 ELSEWHERE: Final = "elsewhere"
@@ -41,10 +43,18 @@ class Schedule:
             route_file: SUMO routes: vehicles, trips or flows.
             junction: Its approach lanes say which edge belongs to which leg.
             additional_files: Further SUMO inputs of the run.
+
+        Raises:
+            InputError: One of the files is missing or no XML.
         """
         reader = _ScheduleReader(junction)
         for file in (*additional_files, route_file):
-            reader.read(file)
+            try:
+                with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+                    reader.read(stream)
+            except (OSError, ET.ParseError, KeyError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise InputError(f"cannot read {file}: {reason}; give a SUMO XML file") from error
         return cls(
             reader.legs,
             reader.persons,
@@ -81,8 +91,8 @@ class _ScheduleReader:
         self._type_persons: dict[str, float] = {}
         self._leg_of_edge = {lane.id.rpartition("_")[0]: lane.leg for lane in junction.lanes}
 
-    def read(self, file: Path) -> None:
-        for _, element in ET.iterparse(file):
+    def read(self, stream: IO[bytes] | gzip.GzipFile) -> None:
+        for _, element in ET.iterparse(stream):
             if element.tag == "vType":
                 self._type(element)
             elif element.tag == "route" and "id" in element.attrib:

@@ -238,13 +238,16 @@ def _zone_reader(zones: Any, spec: DetectorSpec) -> Any:
     queue = "queue_m" in spec.fields
 
     def read(row: NDArray[np.float64]) -> None:
-        count = stopped = 0
+        count = stopped = measured = 0
         speed = queue_m = 0.0
         for name in names:
             here = zones.getLastStepVehicleNumber(name)
             if here:
                 count += here
-                speed += here * zones.getLastStepMeanSpeed(name)
+                mean_mps = zones.getLastStepMeanSpeed(name)
+                if mean_mps >= 0.0:  # SUMO says -1 of vehicles that came in this very second
+                    speed += here * mean_mps
+                    measured += here
                 halted = zones.getLastStepHaltingNumber(name)
                 stopped += halted
                 if queue and halted:
@@ -253,7 +256,7 @@ def _zone_reader(zones: Any, spec: DetectorSpec) -> Any:
         row[1] = stopped
         if queue:
             row[2] = queue_m
-        row[3] = speed / count if count else np.nan
+        row[3] = speed / measured if measured else np.nan
 
     return read
 

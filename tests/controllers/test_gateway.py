@@ -8,8 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from controllers.gateway import SimulatedController, clock, output_folder, shortened
+from controllers.gateway_cli import gateway
 from controllers.poller import Poller
 from controllers.runtime import DecisionRequest
 from signals.contract import Bundle
@@ -183,3 +185,23 @@ def test_small_things(world: World, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         output_folder(tmp_path / "file")
+
+
+def test_the_command_runs_on_its_plan_without_a_service(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signals.world.resolve", lambda scenario, period: world)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    out = tmp_path / "kept"
+    found = CliRunner().invoke(
+        gateway,
+        ["--simulate", "grid", "--service", url, "--minutes", "1", "--out", str(out)],
+        catch_exceptions=False,
+    )
+    assert found.exit_code == 0
+    assert "grid am_peak day 0, 60 s simulated: delay " in found.stdout
+    assert "decisions: 0 by the service, 12 by the local plan; 0 polls refused" in found.stdout
+    assert len([line for line in found.stderr.splitlines() if "local plan: no answer" in line]) == 1
+    assert sorted(file.name for file in out.iterdir()) == ["lights.parquet", "tripinfo.xml"]

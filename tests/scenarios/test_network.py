@@ -110,13 +110,17 @@ def test_processes_may_build_at_once(tmp_path: Path) -> None:
 
 
 def test_a_plan_that_does_not_fit(edited: Callable[..., Path]) -> None:
-    site = catalog.load("gangnam").site
-    steps = site.periods["am_peak"].plan.ring_a
-    first, second = steps[0].split_s, steps[1].split_s
-    text = f"E.ped], split_s: {first}}}\n        - {{groups: [N.left], split_s: {second}}}"
-    short = f"E.ped], split_s: {first + second - 8}}}\n        - {{groups: [N.left], split_s: 8}}"
-    folder = edited((text, short))
-    with pytest.raises(ScenarioError, match=r"periods\.am_peak\.plan: .*N\.left.* gets 8 s"):
+    first, second = (step.split_s for step in catalog.load("gangnam").plan("am_peak").ring_a[:2])
+
+    def moved(lead: str, follow: str) -> tuple[str, str]:
+        text = "{}], split_s: {}}}\n        - {{groups: [{}], split_s: {}}}"
+        return (
+            text.format(lead, first, follow, second),
+            text.format(lead, first + second - 8, follow, 8),
+        )
+
+    folder = edited(moved("E.ped", "N.left"), moved("W.ped", "N.through"))
+    with pytest.raises(ScenarioError, match=r"periods\.am_peak\.plan: .*N\.left gets 8 s"):
         catalog.world(str(folder), "am_peak")
 
 

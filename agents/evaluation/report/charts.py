@@ -153,7 +153,7 @@ def line_chart(
     if x_clock:
         step = next((s for s in (60, 120, 300, 600, 900, 1800) if (high - low) / s <= 6.5), 3600)
         low, high = math.floor(low / step) * step, math.ceil(high / step) * step
-        x_marks = [low + step * n for n in range(int((high - low) / step) + 1)]
+        x_marks = [low + float(step * n) for n in range(int((high - low) / step) + 1)]
     else:
         x_marks = ticks(min(low, 0.0), high or 1.0, 6)
         low, high = x_marks[0], x_marks[-1]
@@ -225,7 +225,7 @@ def timeline(
         span = at(stop) - at(start)
         parts.append(
             f'<rect x="{at(start):.1f}" y="{top}" width="{span:.1f}" height="{band}" '
-            f'fill="{phase_colours.get(int(phase), "#ccc")}" stroke="#fff" stroke-width=".8"/>'
+            f'fill="{phase_colours.get(phase, "#ccc")}" stroke="#fff" stroke-width=".8"/>'
         )
         if span > 12:
             parts.append(_text((at(start) + at(stop)) / 2, top + 12.5, str(phase), "middle"))
@@ -279,9 +279,9 @@ def _lamp_row(
     return parts
 
 
-def _spans(values: Sequence[object], first: int, end: int) -> list[tuple[int, int, object]]:
+def _spans(values: Sequence[int], first: int, end: int) -> list[tuple[int, int, int]]:
     """Runs of equal values: first row, row after the last, value."""
-    found: list[tuple[int, int, object]] = []
+    found: list[tuple[int, int, int]] = []
     start = first
     for row in range(first + 1, end + 1):
         if row == end or values[row] != values[start]:

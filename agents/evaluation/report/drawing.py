@@ -403,17 +403,18 @@ def _arm_label(
 
 def _scale_bar(canvas: _Canvas, size_px: int) -> str:
     length = 20.0 * canvas.scale
-    x, y = 18.0, size_px - 22.0
-    return (
+    left, y = 18.0, size_px - 22.0
+    parts = [
         f'<rect x="8" y="{y - 22:.1f}" width="{length + 42:.1f}" height="36" rx="3" fill="#fff" '
-        f'fill-opacity=".88"/>'
-        f'<path d="M{x} {y - 4:.1f}V{y + 4:.1f}M{x} {y:.1f}H{x + length:.1f}'
-        f'M{x + length / 2:.1f} {y - 4:.1f}V{y + 4:.1f}M{x + length:.1f} {y - 4:.1f}V{y + 4:.1f}" '
-        f'stroke="#222" fill="none" stroke-width="1.2"/>'
-        f'<text x="{x}" y="{y - 8:.1f}" class="small">0</text>'
-        f'<text x="{x + length / 2:.1f}" y="{y - 8:.1f}" class="small" text-anchor="middle">10</text>'
-        f'<text x="{x + length:.1f}" y="{y - 8:.1f}" class="small" text-anchor="middle">20 m</text>'
-    )
+        f'fill-opacity=".88"/><path d="M{left} {y:.1f}h{length:.1f}" stroke="#222"/>'
+    ]
+    for share, text in ((0.0, "0"), (0.5, "10"), (1.0, "20 m")):
+        x = left + share * length
+        parts.append(
+            f'<path d="M{x:.1f} {y - 4:.1f}v8" stroke="#222"/>'
+            f'<text x="{x:.1f}" y="{y - 8:.1f}" class="small" text-anchor="middle">{text}</text>'
+        )
+    return "".join(parts)
 
 
 def _north_arrow(size_px: int) -> str:

@@ -34,7 +34,7 @@ from agents.evaluation.report.words import PERIODS, REASONS, headline
 from signals.capacity import crosswalk_los, junction_los
 from signals.errors import MissingDependencyError
 from signals.junction import Junction
-from signals.metrics import ELSEWHERE
+from signals.schedule import ELSEWHERE
 from signals.world import World
 
 _HOME: Final = Path(__file__).parent
@@ -75,6 +75,7 @@ def build_page(folder: Path, run: Path | None = None) -> str:
     """
     try:
         import jinja2
+        from markupsafe import Markup
     except ImportError as error:
         raise MissingDependencyError("Jinja2", "study", "building a page") from error
     evaluation = Evaluation(folder)
@@ -87,7 +88,7 @@ def build_page(folder: Path, run: Path | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
-    environment.filters["svg"] = jinja2.utils.markupsafe.Markup
+    environment.filters["svg"] = Markup
     css = (_HOME / "page.css").read_text(encoding="utf-8")
     return environment.get_template("page.html").render(css=css, **_context(evaluation, training))
 
@@ -383,7 +384,7 @@ def _guard_rows(
     recorded: Mapping[tuple[str, str], Sequence[Seconds]],
 ) -> dict[str, Any]:
     """Share of seconds in which a wish was refused, by reason; empty when nothing was kept."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for agent in evaluation.agents:
         runs = recorded[(period, agent)]
         total = sum(len(run.clock_s) for run in runs)

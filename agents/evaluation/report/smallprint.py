@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from agents.evaluation.report.source import Evaluation, Provenance, Training
@@ -117,9 +118,7 @@ def _jams(evaluation: Evaluation) -> str:
         for option in (*period.get("sumo_options", ()), *evaluation.config.get("sumo", ()))
     ]
     limits = {
-        after
-        for option, after in zip(options, options[1:], strict=False)
-        if option == "--time-to-teleport"
+        after for option, after in itertools.pairwise(options) if option == "--time-to-teleport"
     }
     if limits == {"-1"}:
         return " Nothing is taken off the street to dissolve a jam."
