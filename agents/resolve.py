@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agents.base import Agent
-from agents.classical import NAMES, make
+from agents.classical import NAMES, make, parse
 from signals.errors import ContractError, RunFolderError, UnknownNameError
 from signals.observation import ObservationSpec
 from signals.world import World
@@ -23,8 +23,11 @@ def check_spec(spec: str) -> None:
     Raises:
         UnknownNameError: It is none of them.
     """
+    if spec.partition(":")[0] in NAMES:
+        parse(spec)
+        return
     path = Path(spec).expanduser()
-    if spec not in NAMES and not path.is_dir() and not _is_bundle(path):
+    if not path.is_dir() and not _is_bundle(path):
         raise UnknownNameError("agent", spec, (*NAMES, *LEARNED_FROM))
 
 
@@ -45,7 +48,7 @@ def agent_for(spec: str, world: World) -> Agent:
         BundleError: The bundle is broken, unsigned, or not for this junction.
         MissingDependencyError: A learned agent needs an extra that is not installed.
     """
-    if spec in NAMES:
+    if spec.partition(":")[0] in NAMES:
         return make(spec, world.junction, world.plan)
     check_spec(spec)
     path = Path(spec).expanduser()

@@ -31,10 +31,14 @@ _HELPS: Final = {
     "evaluate": "Judge agents on the same demand days.",
     "export": "Turn a training run into a signed bundle.",
     "gateway": "Connect a signal controller to the policy service.",
+    "registry": "Keep bundles and their deployments.",
+    "report": "Make one page about judged runs.",
     "scenario": "List, show, build and check scenarios.",
     "serve": "Serve decisions over HTTP.",
     "simulate": "Run one agent through one demand day.",
+    "study": "Run a planned set of evaluations.",
     "train": "Train a phase-scoring policy.",
+    "virtual-controller": "Run a signal controller in software.",
 }
 """One line of help each, so that the list needs none of the commands themselves."""
 

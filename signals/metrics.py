@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from signals.capacity import crosswalk_los, junction_los
@@ -78,7 +79,7 @@ class RunMetrics:
         queue_p95_m: The largest of the approaches' 95th percentiles (m).
         longest_queue_m: The longest queue of any approach (m).
         teleports: Vehicles that SUMO took off the street and put down elsewhere.
-        collisions: Collisions that SUMO saw.
+        collisions: Pairs of vehicles that collided.
         flags: What makes the run suspect, in words; empty for a sound run.
     """
 
@@ -154,6 +155,29 @@ class _Tally:
         return worst
 
 
+@dataclass
+class Incidents:
+    """What must not happen in a sound run, counted second by second.
+
+    Attributes:
+        teleports: Vehicles that SUMO took off the street to dissolve a jam.
+        collisions: Pairs of vehicles that collided.
+    """
+
+    teleports: int = 0
+    collisions: set[tuple[str, str]] = field(default_factory=set)
+
+    def watch(self, sumo: ModuleType) -> None:
+        """Count those of the last second.
+
+        Args:
+            sumo: ``libsumo`` or ``traci``.
+        """
+        self.teleports += sumo.simulation.getStartingTeleportNumber()
+        for collision in sumo.simulation.getCollisions():
+            self.collisions.add((collision.collider, collision.victim))
+
+
 def summarise(
     trips_file: Path,
     junction: Junction,
@@ -161,7 +185,7 @@ def summarise(
     begin_s: float,
     end_s: float,
     queues: QueueSampler | None = None,
-    statistics_file: Path | None = None,
+    incidents: Incidents | None = None,
 ) -> RunMetrics:
     """Judge a run by its trip records.
 
@@ -172,7 +196,7 @@ def summarise(
         begin_s: Begin of the run (clock seconds).
         end_s: End of the run (clock seconds).
         queues: Queues sampled during the run.
-        statistics_file: SUMO's ``--statistic-output``: teleports and collisions.
+        incidents: Teleports and collisions seen during the run.
 
     Raises:
         SimulationError: The records cannot be read.
@@ -180,12 +204,12 @@ def summarise(
     reader = _TripReader(schedule, end_s)
     try:
         reader.read(trips_file)
-        teleports, collisions = _incidents(statistics_file)
     except (OSError, ET.ParseError, KeyError, ValueError) as error:
         raise SimulationError(
             f"SUMO's records of the run cannot be read: {trips_file}: {error}"
         ) from error
-    flags = _flags(reader.legs, begin_s, end_s, teleports, collisions)
+    seen = incidents or Incidents()
+    flags = _flags(reader.legs, begin_s, end_s, seen.teleports, len(seen.collisions))
     lost = schedule.scheduled(end_s) - reader.seen
     if lost:
         flags += (f"incomplete: {len(lost)} scheduled vehicles left no trip, e.g. {min(lost)}",)
@@ -223,8 +247,8 @@ def summarise(
         approaches=approaches,
         queue_p95_m=max((stats.p95_m for stats in sampled.values()), default=None),
         longest_queue_m=max((stats.longest_m for stats in sampled.values()), default=None),
-        teleports=teleports,
-        collisions=collisions,
+        teleports=seen.teleports,
+        collisions=len(seen.collisions),
         flags=flags,
     )
 
@@ -300,18 +324,6 @@ class _TripReader:
 
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
-
-
-def _incidents(statistics_file: Path | None) -> tuple[int, int]:
-    """Teleports and collisions."""
-    if statistics_file is None:
-        return 0, 0
-    root = ET.parse(statistics_file).getroot()
-    teleports, safety = root.find("teleports"), root.find("safety")
-    return (
-        0 if teleports is None else int(teleports.attrib["total"]),
-        0 if safety is None else int(safety.attrib["collisions"]),
-    )
 
 
 def _flags(

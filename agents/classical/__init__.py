@@ -1,22 +1,25 @@
 """Classical agents, each deployable like a learned one.
 
-``NAMES`` lists them; `make` builds one for a junction.
+``NAMES`` lists them; `make` builds one for a junction. Parameters may follow the name, as in
+``actuated:passage_s=2.5,max_share=1.2``.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from agents.base import Agent
 from agents.classical.actuated import Actuated
 from agents.classical.fixed_time import FixedTime
 from agents.classical.max_pressure import MaxPressure
 from agents.classical.webster import Webster
-from signals.errors import UnknownNameError
+from signals.errors import InputError, UnknownNameError
 from signals.junction import Junction
 from signals.plan import Plan
 
-_MAKERS: Mapping[str, Callable[[Junction, Plan], Agent]] = {
+_MAKERS: Mapping[str, Callable[..., Agent]] = {
     "fixed_time": FixedTime,
     "webster": Webster,
     "actuated": Actuated,
@@ -36,16 +39,54 @@ def make(name: str, junction: Junction, plan: Plan) -> Agent:
     """Build a classical agent.
 
     Args:
-        name: One of `NAMES`.
+        name: One of `NAMES`, with parameters behind a colon if any.
         junction: Junction to control.
         plan: Its plan for the period: the order of phases, and the fallback.
 
     Raises:
-        UnknownNameError: There is no such agent.
+        UnknownNameError: There is no such agent or parameter.
+        InputError: A parameter has no number for a value.
     """
-    if name not in _MAKERS:
-        raise UnknownNameError("agent", name, NAMES)
-    return _MAKERS[name](junction, plan)
+    base, parameters = parse(name)
+    agent: Any = _MAKERS[base](junction, plan, **parameters)
+    if parameters:
+        agent.name = name
+    return agent  # type: ignore[no-any-return]
 
 
-__all__ = ["NAMES", "Actuated", "FixedTime", "MaxPressure", "Webster", "make"]
+def parse(name: str) -> tuple[str, dict[str, float]]:
+    """Split a name from its parameters.
+
+    Args:
+        name: E.g. ``actuated`` or ``actuated:passage_s=2.5``.
+
+    Returns:
+        The bare name and the parameters.
+
+    Raises:
+        UnknownNameError: There is no such agent or parameter.
+        InputError: A parameter has no number for a value.
+    """
+    base, _, text = name.partition(":")
+    if base not in _MAKERS:
+        raise UnknownNameError("agent", base, NAMES)
+    known = {
+        key: parameter
+        for key, parameter in inspect.signature(_MAKERS[base]).parameters.items()
+        if key not in ("junction", "plan")
+    }
+    parameters: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        key, _, value = part.partition("=")
+        if key not in known:
+            raise UnknownNameError(f"parameter of {base}", key, known)
+        try:
+            parameters[key] = type(known[key].default)(value)
+        except ValueError as error:
+            raise InputError(
+                f"agent '{name}': {key} is '{value}'; give a number like {known[key].default}"
+            ) from error
+    return base, parameters
+
+
+__all__ = ["NAMES", "Actuated", "FixedTime", "MaxPressure", "Webster", "make", "parse"]

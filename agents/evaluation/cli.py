@@ -62,7 +62,7 @@ _emissions_option = click.option("--emissions", is_flag=True, help="Compute CO2 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-@click.command()
+@click.command(epilog="Example: signals simulate gangnam --agent actuated --period pm_peak")
 @click.argument("scenario")
 @click.option("--agent", required=True, help="Classical name, run folder or bundle file.")
 @click.option("--period", help="Period of the day. Default: the scenario's first.")
@@ -91,12 +91,7 @@ def simulate(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Run one agent through one demand day of SCENARIO.
-
-    \b
-    Example:
-      signals simulate gangnam --agent actuated --period pm_peak
-    """
+    """Run one agent through one demand day of SCENARIO."""
     request = _Request(
         scenario=scenario,
         periods=(period,),
@@ -115,7 +110,9 @@ def simulate(
     _print_kept(out)
 
 
-@click.command()
+@click.command(
+    epilog="Example: signals evaluate gangnam --agent actuated --agent runs/mine --seeds 20"
+)
 @click.argument("scenario")
 @click.option(
     "--agent",
@@ -165,13 +162,9 @@ def evaluate(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Judge agents on the same demand days of SCENARIO.
+    """Judge agents on the same demand days of SCENARIO.
 
     Every agent is compared day by day with the best classical agent among those given.
-
-    \b
-    Example:
-      signals evaluate gangnam --agent actuated --agent webster --agent runs/gangnam --seeds 20
     """
     request = _Request(
         scenario=scenario,

@@ -24,7 +24,7 @@ from typing import Any, Final
 from agents.base import Agent
 from agents.resolve import agent_for
 from signals.errors import InputError, SignalsError, SimulationError, WorkError
-from signals.metrics import RunMetrics, summarise
+from signals.metrics import Incidents, RunMetrics, summarise
 from signals.queues import QUEUE_SAMPLE_S, QueueSampler
 from signals.recording import Recorder
 from signals.schedule import Schedule
@@ -51,7 +51,6 @@ _OURS: Final = {
 }
 """SUMO options (and their short names) that the run sets itself."""
 _ADDITIONAL: Final = ("--additional-files", "--additional", "-a")
-_STATISTICS: Final = ("--statistic-output", "--statistics-output")
 
 
 @dataclass(frozen=True)
@@ -164,11 +163,12 @@ def run_world(world: World, agent: Agent, job: Job) -> RunResult:
     started_s = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="seoul-signals-run-") as scratch:
         trips_file = job.trips_file or Path(scratch) / "tripinfo.xml"
-        world, extra, statistics_file = _with_options(world, job, Path(scratch))
+        world, extra = _with_options(world, job)
         schedule = Schedule.read(world.routes(job.seed), world.junction, world.additional_files)
         recorder = Recorder() if job.record is not None else None
         episode = Episode(world, SumoBackend(gui=job.gui), recorder)
         phase_s = {phase.name: 0 for phase in world.junction.phases}
+        incidents = Incidents()
         granted = wish = seconds = 0
         agent.reset(job.seed)
         try:
@@ -182,6 +182,7 @@ def run_world(world: World, agent: Agent, job: Job) -> RunResult:
                 phase_s[world.junction.phases[verdict.phase].name] += 1
                 granted += verdict.granted
                 seconds += 1
+                incidents.watch(sumo)
                 if seconds % QUEUE_SAMPLE_S == 0:
                     queues.sample()
         finally:
@@ -193,7 +194,7 @@ def run_world(world: World, agent: Agent, job: Job) -> RunResult:
             world.begin_s,
             world.end_s,
             queues,
-            statistics_file,
+            incidents,
         )
         if recorder is not None and job.record is not None:
             recorder.write(job.record)
@@ -242,14 +243,12 @@ def check_options(options: Sequence[str]) -> None:
             )
 
 
-def _with_options(
-    world: World, job: Job, scratch: Path
-) -> tuple[World, tuple[str, ...], Path | None]:
+def _with_options(world: World, job: Job) -> tuple[World, tuple[str, ...]]:
     """Fit the job's SUMO options into a world: SUMO takes no option twice.
 
     Returns:
-        The world with further additional files and without options that the job replaces, the
-        options left over, and the statistics file.
+        The world with further additional files and without options that the job replaces, and the
+        options left over.
     """
     check_options(job.sumo)
     given = _pairs(tuple(option.replace("{run}", job.name) for option in job.sumo))
@@ -264,13 +263,9 @@ def _with_options(
     kept = tuple(
         part for pair in _pairs(world.sumo_options) if pair[0] not in names for part in pair
     )
-    extra = [part for pair in given if pair[0] not in _ADDITIONAL for part in pair]
-    statistics_file = next((Path(pair[-1]) for pair in given if pair[0] in _STATISTICS), None)
-    if statistics_file is None:
-        statistics_file = scratch / "statistics.xml"
-        extra += [_STATISTICS[0], str(statistics_file)]
+    extra = tuple(part for pair in given if pair[0] not in _ADDITIONAL for part in pair)
     changed = replace(world, additional_files=(*world.additional_files, *more), sumo_options=kept)
-    return changed, tuple(extra), statistics_file
+    return changed, extra
 
 
 def _pairs(options: Sequence[str]) -> list[tuple[str, ...]]:

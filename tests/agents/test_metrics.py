@@ -10,7 +10,7 @@ import pytest
 
 from signals.errors import SimulationError
 from signals.junction import Junction, Lane
-from signals.metrics import RunMetrics, summarise
+from signals.metrics import Incidents, RunMetrics, summarise
 from signals.queues import QueueSampler, percentile
 from signals.schedule import Schedule
 from signals.timing import TimingTable
@@ -180,12 +180,20 @@ def test_a_hidden_vehicle_is_said(tmp_path: Path, junction: Junction, schedule: 
 def test_teleports_and_collisions_are_said(
     tmp_path: Path, junction: Junction, schedule: Schedule
 ) -> None:
-    trips_file, statistics = tmp_path / "t.xml", tmp_path / "s.xml"
+    crash = SimpleNamespace(collider="a", victim="b")
+    sumo = SimpleNamespace(
+        simulation=SimpleNamespace(
+            getStartingTeleportNumber=lambda: 1, getCollisions=lambda: [crash]
+        )
+    )
+    incidents = Incidents()
+    for _ in range(3):  # two vehicles that stand in each other collide again every second
+        incidents.watch(sumo)  # type: ignore[arg-type]
+    trips_file = tmp_path / "t.xml"
     trips_file.write_text(f"<tripinfos>{''.join(trip(name) for name in 'abcde')}</tripinfos>")
-    statistics.write_text('<statistics><teleports total="3"/><safety collisions="2"/></statistics>')
-    found = summarise(trips_file, junction, schedule, 0, 600, statistics_file=statistics)
-    assert (found.teleports, found.collisions) == (3, 2)
-    assert found.flags == ("teleports: 3 vehicles", "collisions: 2")
+    found = summarise(trips_file, junction, schedule, 0, 600, incidents=incidents)
+    assert (found.teleports, found.collisions) == (3, 1)
+    assert found.flags == ("teleports: 3 vehicles", "collisions: 1")
 
 
 def test_broken_records_are_refused(tmp_path: Path, junction: Junction, schedule: Schedule) -> None:

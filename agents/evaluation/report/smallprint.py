@@ -9,12 +9,12 @@ from agents.evaluation.report.source import Evaluation, Provenance, Training
 from scenarios.demand import HELD_OUT_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
 
 DELAY = (
-    "Delay (지체): time lost against free driving, plus the wait of vehicles that could not enter, "
+    "Time lost against free driving, plus the wait of vehicles that could not enter, "
     "summed over all vehicles scheduled in the period (those that did not arrive, too) and divided "
     "by their number."
 )
 INTERVALS = (
-    "Intervals: 95 %, Student's t over demand days. Strategies are compared day by day on the same "
+    "95 %, Student's t over demand days. Strategies are compared day by day on the same "
     "days. The best classical strategy is chosen on these very days, which favours it."
 )
 START = (
@@ -44,7 +44,7 @@ def small_print(
     rows = [
         ("What it is", MODEL),
         ("Demand days", _days(evaluation)),
-        ("Delay", DELAY),
+        ("Delay (지체)", DELAY),
         ("Intervals", INTERVALS),
         ("Runs", START + _jams(evaluation) + _shortened(evaluation)),
         ("Lights", LIGHTS),
@@ -79,7 +79,7 @@ def training_facts(training: Training) -> list[tuple[str, str]]:
             (
                 "Kept weights",
                 f"after {int(best['decisions']):,} decisions: {float(best['delay_s']):.1f} s/veh "
-                f"on {len(best.get('runs', ()))} validation runs",
+                f"on validation days ({len(best.get('runs', ()))} runs)",
             )
         )
     return rows

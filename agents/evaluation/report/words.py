@@ -69,8 +69,8 @@ def headline(evaluation: Evaluation, period: str, agent: str, period_words: str)
     found = evaluation.verdict_of(period, agent)
     if found is None:
         sentence = (
-            f"{label} was judged without a classical strategy beside it, so that nothing can be "
-            "said about it."
+            f"The learned policy {label} was judged without a classical strategy beside it, so "
+            "that nothing can be said about it."
         )
         return Headline("none", _TITLES["none"], period_words, sentence, "", "")
     kind, against = str(found["verdict"]), str(found["against"])
@@ -87,22 +87,23 @@ def headline(evaluation: Evaluation, period: str, agent: str, period_words: str)
 def _sentence(kind: str, label: str, against: str, found: Row) -> str:
     by = abs(float(found["difference_s"]))
     percent = abs(float(found["ratio"]) - 1.0) * 100.0
+    mine = f"the learned policy {label}"
     rival = f"{against}, the best classical strategy on these days"
     if kind == "better":
-        return f"With {label} a vehicle loses {by:.1f} s less ({percent:.0f} %) than with {rival}."
+        return f"With {mine} a vehicle loses {by:.1f} s less ({percent:.0f} %) than with {rival}."
     if kind == "worse":
         return (
-            f"With {label} a vehicle loses {by:.1f} s more ({percent:.0f} %) than with {rival}. "
+            f"With {mine} a vehicle loses {by:.1f} s more ({percent:.0f} %) than with {rival}. "
             f"Do not put this policy on the street; {against} serves the junction better."
         )
     if kind == "no difference":
         return (
-            f"Between {label} and {rival}, no difference in delay can be shown: the 95 % interval "
+            f"Between {mine} and {rival}, no difference in delay can be shown: the 95 % interval "
             "holds zero."
         )
     return (
-        f"{label} was compared with {rival} on one day only, which decides nothing; judge it on "
-        "more days (--seeds)."
+        f"The learned policy {label} was compared with {rival} on one day only, which decides "
+        "nothing; judge it on more days (--seeds)."
     )
 
 
