@@ -20,6 +20,7 @@ def agents() -> None:
         table.add_row(name, line)
     console.print(table)
     console.print(
-        "\nLearned agents are given by where they are: the folder of a training run "
+        "\nParameters may follow a name: actuated:passage_s=2.5\n"
+        "Learned agents are given by where they are: the folder of a training run "
         "(signals train --out FOLDER) or a bundle file (signals export FOLDER --out FILE.bundle)."
     )

@@ -305,7 +305,13 @@ class Trainer(BaseCallback):
         if not filled:
             return
         rows = np.linspace(0, filled - 1, min(count, filled)).astype(int)
-        arrays = {name: array[rows, 0] for name, array in buffer.observations.items()}
+        shapes = ObservationSpec(
+            resolve(self._plan.scenario, self._plan.periods[0]).junction
+        ).shapes
+        arrays = {
+            name: array[rows, 0].reshape(-1, *shapes[name])
+            for name, array in buffer.observations.items()
+        }
         temporary = self._plan.out / "observations.part.npz"
         np.savez_compressed(temporary, **arrays)
         temporary.replace(self._plan.out / "observations.npz")

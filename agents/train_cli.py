@@ -52,7 +52,7 @@ def train(
     eval_every: int | None,
     eval_seeds: int | None,
 ) -> None:
-    r"""Train a phase-scoring policy on SCENARIO.
+    """Train a phase-scoring policy on SCENARIO.
 
     Writes a run folder with configuration, learning curve, tensorboard files and the weights that
     validated best. ^C saves; --resume goes on.
@@ -60,7 +60,7 @@ def train(
     \b
     Example:
       signals train gangnam --period am_peak --period pm_peak --out runs/gangnam
-    """
+    """  # noqa: D301
     try:
         from agents.train import TrainingPlan, hyperparameters, prepare_folder
         from agents.train import train as run

@@ -148,6 +148,10 @@ class Observation:
             "mask": self.mask,
         }
 
+    def vectors(self) -> dict[str, NDArray[np.float32]]:
+        """Fresh copies of the arrays, flattened row by row, as the Gymnasium space has them."""
+        return {name: array.flatten() for name, array in self.arrays().items()}
+
 
 class ObservationSpec:
     """Shapes, scales and the encoder of one junction's observation.
@@ -225,11 +229,18 @@ class ObservationSpec:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def space(self) -> spaces.Dict:
-        """The Gymnasium space of `Observation.arrays`: float32 boxes in [0, 1]."""
+        """The Gymnasium space of `Observation.vectors`: float32 boxes in [0, 1].
+
+        The arrays are flattened row by row, because libraries expect vectors; `shapes` tells how
+        to fold them back.
+        """
         from gymnasium import spaces
 
         return spaces.Dict(
-            {name: spaces.Box(0.0, 1.0, shape, np.float32) for name, shape in self.shapes.items()}
+            {
+                name: spaces.Box(0.0, 1.0, (int(np.prod(shape)),), np.float32)
+                for name, shape in self.shapes.items()
+            }
         )
 
     def encode(self, readings: Readings, state: GuardState) -> Observation:

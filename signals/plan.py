@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from signals.errors import PlanError
@@ -47,7 +48,7 @@ class Plan:
         """``(groups green together, seconds)`` in order, the two rings merged."""
         edges = sorted({0, *_ends(self.ring_a), *_ends(self.ring_b)})
         merged: list[tuple[frozenset[str], int]] = []
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             groups = frozenset((*_step_at(self.ring_a, start), *_step_at(self.ring_b, start)))
             if merged and merged[-1][0] == groups:
                 merged[-1] = (groups, merged[-1][1] + end - start)

@@ -64,7 +64,9 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print one J
 
 @click.command(epilog="Example: signals simulate gangnam --agent actuated --period pm_peak")
 @click.argument("scenario")
-@click.option("--agent", required=True, help="Classical name, run folder or bundle file.")
+@click.option(
+    "--agent", required=True, help="Classical name, run folder or bundle file. See: signals agents."
+)
 @click.option("--period", help="Period of the day. Default: the scenario's first.")
 @click.option(
     "--seed",
@@ -119,7 +121,7 @@ def simulate(
     "agents",
     multiple=True,
     required=True,
-    help="Classical name, run folder or bundle file; repeat it.",
+    help="Classical name, run folder or bundle file; repeat it. See: signals agents.",
 )
 @click.option(
     "--period",
@@ -330,7 +332,7 @@ def _slugs(agents: Sequence[str]) -> dict[str, str]:
     """Agents to names that fit into file names, each different."""
     found: dict[str, str] = {}
     for agent in agents:
-        base = agent if agent in NAMES else Path(agent).expanduser().resolve().stem
+        base = agent if _is_classical(agent) else Path(agent).expanduser().resolve().stem
         base = re.sub(r"[^\w.-]+", "_", base) or "agent"
         slug, number = base, 2
         while slug in found.values():
@@ -352,7 +354,12 @@ def _comparisons(results: Sequence[RunResult]) -> list[Comparison]:
     for result in results:
         agents = delays.setdefault(result.period, {})
         agents.setdefault(result.agent, {})[result.seed] = result.metrics.delay_s
-    return verdicts(delays, NAMES)
+    return verdicts(delays, {run.agent for run in results if _is_classical(run.agent)})
+
+
+def _is_classical(agent: str) -> bool:
+    """Whether it is a classical name, with or without parameters behind a colon."""
+    return agent.partition(":")[0] in NAMES
 
 
 def _document(results: Sequence[RunResult], with_summary: bool = True) -> dict[str, Any]:
@@ -443,7 +450,7 @@ def _print_summary(results: Sequence[RunResult]) -> None:
     found = _comparisons(results)
     for comparison in found:
         console.print(comparison.sentence())
-    if not any(result.agent in NAMES for result in results):
+    if not any(_is_classical(result.agent) for result in results):
         console.print(f"no verdict: add a classical agent ({', '.join(NAMES)})")
     for result in results:
         for flag in result.metrics.flags:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import re
 import shutil
 import signal
 import tempfile
@@ -63,7 +64,7 @@ class Job:
         agent: What `agents.resolve.agent_for` takes.
         seed: Demand day.
         trips_file: Where SUMO's tripinfo XML is kept; None keeps none.
-        sumo: Further SUMO options; ``{run}`` in one stands for `label`.
+        sumo: Further SUMO options; ``{run}`` in one stands for the job's name.
         emissions: Compute CO2.
         record: Folder for ``lights.parquet``; None records none.
         label: Names the run in messages and file names; made from the fields when empty.
@@ -251,7 +252,8 @@ def _with_options(world: World, job: Job) -> tuple[World, tuple[str, ...]]:
         options left over.
     """
     check_options(job.sumo)
-    given = _pairs(tuple(option.replace("{run}", job.name) for option in job.sumo))
+    name = re.sub(r"[^\w.-]+", "_", job.name)
+    given = _pairs(tuple(option.replace("{run}", name) for option in job.sumo))
     more = [
         Path(file)
         for name, *values in given

@@ -109,7 +109,8 @@ class PhaseDQN(DQN):
                 actions[index] = open_phases[0]
             elif early and self._last_infos and np.random.rand() < self.plan_share:
                 wish = int(self._last_infos[index]["plan_wish"])
-                present = int(np.argmax(self._last_obs["phases"][index][:, 0]))
+                rows = self._last_obs["phases"][index].reshape(len(mask), -1)
+                present = int(np.argmax(rows[:, 0]))
                 actions[index] = next(
                     (phase for phase in (wish, present) if mask[phase] > 0.5), open_phases[0]
                 )

@@ -9,13 +9,14 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from torch import Tensor
 
 from agents.learned.network import PhaseScorer
+from signals.observation import MOVEMENT_FEATURES, PHASE_FEATURES
 
 
 class PhaseScoringNetwork(BasePolicy):
     """Q values of all phases, masked.
 
     Args:
-        observation_space: Dict with movements, phases, serves, mask.
+        observation_space: Dict of the flattened movements, phases, serves and mask.
         action_space: Discrete, one action a phase.
         width: Units of the hidden layers.
     """
@@ -26,7 +27,14 @@ class PhaseScoringNetwork(BasePolicy):
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:
         """(batch, phases) Q values, closed phases far below all others."""
-        scores: Tensor = self.scorer(obs["movements"], obs["phases"], obs["serves"], obs["mask"])
+        mask = obs["mask"]
+        batch, phases = mask.shape
+        scores: Tensor = self.scorer(
+            obs["movements"].view(batch, -1, len(MOVEMENT_FEATURES)),
+            obs["phases"].view(batch, phases, len(PHASE_FEATURES)),
+            obs["serves"].view(batch, phases, -1),
+            mask,
+        )
         return scores
 
     def _predict(self, observation: Any, deterministic: bool = True) -> Tensor:
@@ -38,7 +46,7 @@ class PhaseScoringPolicy(DQNPolicy):
     """DQN policy over a `PhaseScorer`; pass it as the ``policy`` of `agents.learned.dqn.PhaseDQN`.
 
     Args:
-        observation_space: Dict with movements, phases, serves, mask.
+        observation_space: Dict of the flattened movements, phases, serves and mask.
         action_space: Discrete, one action a phase.
         lr_schedule: Learning rate schedule.
         width: Units of the hidden layers.

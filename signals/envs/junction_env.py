@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals.errors import InputError
-from signals.observation import Observation
+from signals.observation import Observation, ObservationSpec
 from signals.recording import Recorder
 from signals.rewards import reward_named
 from signals.simulation.backend import RunOptions
@@ -25,7 +25,8 @@ TRAINING_DAYS = 10_000
 class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
     """Choose the phase of one junction every few seconds; the guard keeps every light lawful.
 
-    Observation: dict of float32 boxes in [0, 1], see `signals.observation.ObservationSpec`.
+    Observation: dict of float32 vectors in [0, 1], the arrays of `signals.observation.Observation`
+    flattened row by row; `observation_spec` tells their shapes and fields.
     Action: index of the wished phase; ``info["action_mask"]`` and `action_masks` tell which wishes
     would be granted, others are refused by the guard and the present phase goes on.
     Reward: lost vehicle seconds since the last decision, negated and scaled.
@@ -83,6 +84,11 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         return self._episode.world.junction
 
     @property
+    def observation_spec(self) -> ObservationSpec:
+        """Shapes and fields of the observation."""
+        return self._episode.spec
+
+    @property
     def episode(self) -> Episode:
         """The running episode."""
         return self._episode
@@ -127,7 +133,7 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         self._episode.start(day, self._options)
         self._day = day
         self._seen = self._episode.observe()
-        return self._seen.arrays(), self._info(self._episode.clock_s)
+        return self._seen.vectors(), self._info(self._episode.clock_s)
 
     def step(self, action: np.int64) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Wish for a phase and let ``decision_interval_s`` seconds pass.
@@ -149,7 +155,7 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
             if self._episode.finished:
                 break
         self._seen = self._episode.observe()
-        return self._seen.arrays(), reward, False, self._episode.finished, self._info(begun_s)
+        return self._seen.vectors(), reward, False, self._episode.finished, self._info(begun_s)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(phases,) bool, True where a wish would be granted."""

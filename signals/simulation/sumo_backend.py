@@ -138,12 +138,12 @@ class SumoBackend:
         return total
 
     def lost_person_s(self) -> float:
-        """See `Backend.lost_person_s`: occupants are the vehicle type's ``persons`` parameter."""
+        """See `Backend.lost_person_s`: occupants are the vehicle's ``persons`` parameter."""
         vehicles = self._sumo.vehicle
         total = 0.0
         for vehicle in vehicles.getIDList():
             share = 1.0 - vehicles.getSpeed(vehicle) / max(vehicles.getAllowedSpeed(vehicle), 0.1)
-            total += self._persons(vehicles.getTypeID(vehicle)) * max(share, 0.0)
+            total += self._persons(vehicle) * max(share, 0.0)
         for spec, reader in zip(self._detectors, self._readers, strict=True):
             if spec.kind == "pedestrian":
                 row: NDArray[np.float64] = np.zeros(len(FIELDS))
@@ -151,8 +151,8 @@ class SumoBackend:
                 total += float(row[1])
         return total + float(len(self._sumo.simulation.getPendingVehicles()))
 
-    def _persons(self, vehicle_type: str) -> float:
-        text = self._sumo.vehicletype.getParameter(vehicle_type, "persons")
+    def _persons(self, vehicle: str) -> float:
+        text = self._sumo.vehicle.getParameter(vehicle, "persons")
         return float(text) if text else 1.0
 
     def close(self) -> None:

@@ -158,7 +158,7 @@ class TestWithSumo:
     ) -> None:
         polars = pytest.importorskip("polars", reason="polars is not installed (extra: sim)")
         out = tmp_path / "out"
-        agents = ("--agent", "fixed_time", "--agent", "actuated")
+        agents = ("--agent", "fixed_time", "--agent", "actuated:passage_s=2.5")
         arguments = ("evaluate", "gangnam", "--period", "night", *agents, "--seeds", "2", *SHORT)
         assert main([*arguments, "--workers", "2", "--out", str(out), "--json"]) == 0
         printed = capsys.readouterr()

@@ -24,12 +24,12 @@ from signals.errors import OutputError
     help="Training run whose learning curve is shown. Default: the judged run folder.",
 )
 def report(folder: Path, out: Path, run: Path | None) -> None:
-    r"""Build one self-contained HTML page from DIR, a folder made by evaluate --out.
+    """Build one self-contained HTML page from DIR, a folder made by evaluate --out.
 
     \b
     Example:
       signals report results/gangnam --run runs/gangnam --out gangnam.html
-    """
+    """  # noqa: D301
     from agents.evaluation.report.page import build_page
 
     text = build_page(folder, run)
