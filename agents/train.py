@@ -136,6 +136,7 @@ def make_env(scenario: str, periods: Sequence[str], values: dict[str, Any]) -> A
             list(periods),
             decision_interval_s=int(values["decision_interval_s"]),
             reward=str(values["reward"]),
+            walkers_share=(float(values["walkers_low"]), float(values["walkers_high"])),
         )
     )
 

@@ -37,6 +37,8 @@ _ADDRESS: Final = re.compile(r"http://[\d.]+:\d+")
 _DEFAULT_MINUTES: Final = 2.25
 _SHARED_CPU: Final = 1.35
 """How much longer a run takes when another one runs beside it and a policy decides in it."""
+FEWEST_DAYS: Final = 2
+MOST_DAYS: Final = 8
 _AFTERWARDS_S: Final = 50.0
 """Export, service, two controller runs and the page."""
 _BULKY: Final = ("evaluation/runs/*/tripinfo.xml", "*/checkpoint", "*/tensorboard")
@@ -305,7 +307,7 @@ def _walk(show: Show, folder: Path, chosen: Pace) -> None:
 
 
 def fitting_days(left_s: float, run_s: float, agents: int, workers: int = 2) -> int:
-    """How many demand days can be judged in the time that is left: 2 to 8.
+    """How many demand days can be judged in the time that is left, within bounds.
 
     Args:
         left_s: Time left for the whole demo.
@@ -314,7 +316,7 @@ def fitting_days(left_s: float, run_s: float, agents: int, workers: int = 2) -> 
         workers: Runs at once.
     """
     a_day_s = agents * run_s * _SHARED_CPU / workers
-    return min(max(int((left_s - _AFTERWARDS_S) / max(a_day_s, 0.1)), 2), 8)
+    return min(max(int((left_s - _AFTERWARDS_S) / max(a_day_s, 0.1)), FEWEST_DAYS), MOST_DAYS)
 
 
 def _street(show: Show, folder: Path, bundle: Path, chosen: Pace) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -39,6 +40,8 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         gui: Show the run in sumo-gui.
         sumo_options: Further SUMO options.
         recorder: Keeps the run when given.
+        walkers_share: Bounds of the share of people on foot that a run simulates; below 1 for
+            training that is short of time, see `signals.simulation.thinning`.
 
     Raises:
         InputError: Unknown scenario, period or reward, or an interval below 1 s.
@@ -55,6 +58,7 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         gui: bool = False,
         sumo_options: Sequence[str] = (),
         recorder: Recorder | None = None,
+        walkers_share: tuple[float, float] = (1.0, 1.0),
         render_mode: str | None = None,
     ) -> None:
         if decision_interval_s < 1:
@@ -71,7 +75,10 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         self._reward = reward_named(reward)
         self._interval_s = decision_interval_s
         self._backend = SumoBackend(gui)
+        if not 0.0 <= walkers_share[0] <= walkers_share[1] <= 1.0:
+            raise InputError(f"walkers_share is {walkers_share}; give two shares from 0 to 1")
         self._options = RunOptions(extra=tuple(sumo_options))
+        self._walkers_share = walkers_share
         self._recorder = recorder
         self._episode = Episode(self._worlds[0], self._backend, recorder)
         self._seen: Observation | None = None
@@ -130,7 +137,9 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
                 )
             number = names.index(chosen["period"])
         self._episode = Episode(self._worlds[number], self._backend, self._recorder)
-        self._episode.start(day, self._options)
+        low, high = self._walkers_share
+        share = high if low == high else float(self.np_random.uniform(low, high))
+        self._episode.start(day, replace(self._options, walkers_share=share))
         self._day = day
         self._seen = self._episode.observe()
         return self._seen.vectors(), self._info(self._episode.clock_s)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals.detectors import DetectorSpec
+from signals.simulation.thinning import thin_walkers
 from signals.world import World
 
 
@@ -22,11 +23,13 @@ class RunOptions:
         trips_file: SUMO tripinfo XML to write, or None.
         extra: Further SUMO options, handed over as they are.
         emissions: Compute CO2 (slower).
+        walkers_share: Share of the people on foot that is simulated, for training only.
     """
 
     trips_file: Path | None = None
     extra: tuple[str, ...] = field(default=())
     emissions: bool = False
+    walkers_share: float = 1.0
 
 
 class Backend(Protocol):
@@ -65,21 +68,29 @@ class Backend(Protocol):
         """End the run; files are complete afterwards."""
 
 
-def sumo_arguments(world: World, seed: int, detector_file: Path, options: RunOptions) -> list[str]:
+def sumo_arguments(
+    world: World, seed: int, folder: Path, detector_file: Path, options: RunOptions
+) -> list[str]:
     """Command line options shared by every SUMO backend.
 
     Args:
         world: What to simulate.
         seed: Demand day, and SUMO's own seed.
+        folder: Scratch folder of the run.
         detector_file: Additional file with the detectors.
         options: Recording and extra options.
     """
+    routes = world.routes(seed)
+    if options.walkers_share < 1.0:
+        thinned = folder / "thinned.rou.xml"
+        thin_walkers(routes, thinned, options.walkers_share)
+        routes = thinned
     additional = [str(path) for path in (*world.additional_files, detector_file)]
     arguments = [
         "--net-file",
         str(world.net_file),
         "--route-files",
-        str(world.routes(seed)),
+        str(routes),
         "--additional-files",
         ",".join(additional),
         "--begin",

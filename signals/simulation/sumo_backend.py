@@ -62,7 +62,7 @@ class SumoBackend:
         self._folder = Path(tempfile.mkdtemp(prefix="seoul-signals-"))
         detector_file = self._folder / "detectors.add.xml"
         detector_file.write_text(_detector_xml(self._detectors), encoding="utf-8")
-        arguments = sumo_arguments(world, seed, detector_file, options)
+        arguments = sumo_arguments(world, seed, self._folder, detector_file, options)
         try:
             if self._gui:
                 binary = shutil.which("sumo-gui")

@@ -114,7 +114,7 @@ def interval_chart(rows: Sequence[Interval], high: float, title: str, width: int
                 f'M{top_end:.1f} {y - 5}V{y + 5}" stroke="{row.colour}" '
                 f'stroke-width="{2.6 if row.bold else 1.8}"/>'
             )
-            value += f"  [{row.low:.1f} to {row.high:.1f}]"
+            value += f"  [{row.low:.1f} to {row.high:.1f}]".replace("-", "\N{MINUS SIGN}")
         parts.append(
             f'<circle cx="{at(row.mean):.1f}" cy="{y}" r="{5.5 if row.bold else 4.5}" '
             f'fill="{row.colour}"/>'

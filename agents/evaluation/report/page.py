@@ -58,7 +58,7 @@ _COLUMNS: Final = (
     ("bus_delay_s", "Buses (버스)", "s/bus", 1),
     ("person_delay_s", "All people", "s each", 1),
     ("co2_g", "CO2", "g/veh.", 0),
-    ("left_over", "Not arrived", "veh.", 0),
+    ("left_over", "Not arrived at the end", "veh.", 0),
 )
 """Columns of the comparison beside the delay: metric, heading, unit, digits."""
 
@@ -123,7 +123,7 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
         "title": title,
         "subtitle": _subtitle(evaluation, worlds),
         "headlines": [
-            headline(evaluation, period, agent, _period_words(worlds[period]))
+            headline(evaluation, period, agent, _period_words(evaluation, worlds[period]))
             for period in evaluation.periods
             for agent in evaluation.learned
         ],
@@ -131,7 +131,7 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
         "periods": [
             {
                 "name": period,
-                "words": _period_words(worlds[period]),
+                "words": _period_words(evaluation, worlds[period]),
                 "delay_chart": _delay_chart(evaluation, period, styles),
                 "rows": _comparison(evaluation, period),
                 "los": _level_of_service(evaluation, period),
@@ -191,9 +191,11 @@ def _number(value: object, digits: int = 1) -> str:
     return text.replace("-", "\N{MINUS SIGN}") if float(value) < 0 else text
 
 
-def _period_words(world: World) -> str:
+def _period_words(evaluation: Evaluation, world: World) -> str:
     name = PERIODS.get(world.period, world.period)
-    return f"{name}, {charts.clock(world.begin_s)}-{charts.clock(world.end_s)}"
+    length_s = evaluation.config.get("duration_s") or world.end_s
+    end_s = min(world.end_s, world.begin_s + int(length_s))
+    return f"{name}, {charts.clock(world.begin_s)}-{charts.clock(end_s)}"
 
 
 def _subtitle(evaluation: Evaluation, worlds: Mapping[str, World]) -> str:
@@ -201,7 +203,7 @@ def _subtitle(evaluation: Evaluation, worlds: Mapping[str, World]) -> str:
     return (
         f"{len(evaluation.agents)} control strategies, the same {days} simulated demand "
         f"day{'s' if days > 1 else ''} for each: "
-        + "; ".join(_period_words(world) for world in worlds.values())
+        + "; ".join(_period_words(evaluation, world) for world in worlds.values())
     )
 
 

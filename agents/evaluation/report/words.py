@@ -21,10 +21,12 @@ REASONS: Final = {
     "max_green": "maximum green was over",
     "invalid": "no such phase",
 }
+FEW_DAYS: Final = 6
+"""With fewer days Student's t makes intervals much wider than the days' scatter."""
 _TITLES: Final = {
     "better": "Better than the best classical control",
     "worse": "Worse than the best classical control",
-    "no difference": "No difference from the best classical control",
+    "no difference": "No difference shown from the best classical control",
     "undecided": "Undecided",
     "none": "No verdict",
 }
@@ -97,9 +99,15 @@ def _sentence(kind: str, label: str, against: str, found: Row) -> str:
             f"Do not put this policy on the street; {against} serves the junction better."
         )
     if kind == "no difference":
+        few = (
+            f" {found['seeds']} days show only large differences; judge more of them (--seeds)."
+            if int(found["seeds"]) < FEW_DAYS
+            else ""
+        )
         return (
-            f"Between {mine} and {rival}, no difference in delay can be shown: the 95 % interval "
-            "holds zero."
+            f"Between {mine} and {rival}, no difference in delay can be shown: on average a "
+            f"vehicle loses {by:.1f} s {'more' if float(found['difference_s']) > 0 else 'less'}, "
+            f"but the 95 % interval holds zero.{few}"
         )
     return (
         f"The learned policy {label} was compared with {rival} on one day only, which decides "
