@@ -307,6 +307,8 @@ class Guard:
             The state of the next second, and what became of the wish.
         """
         now = state.phase
+        if isinstance(wish, Integral) and wish == now and self._may_stay(state):
+            return self._advance(state, now, calls), Verdict(now, True, "kept")
         options = self.options(state)
         if isinstance(wish, Integral) and 0 <= wish < len(options.mask):
             wish = int(wish)
@@ -318,6 +320,12 @@ class Guard:
         else:
             target, granted, reason = options.fallback, False, "invalid"
         return self._advance(state, target, calls), Verdict(target, granted, reason)
+
+    def _may_stay(self, state: GuardState) -> bool:
+        """Whether `options` is sure to grant the present phase, found without asking the others."""
+        if state.held_s >= self._max_green:
+            return False
+        return not self._begun(state) or self._keeps_max_red(state, state.phase, 1)
 
     def _begun(self, state: GuardState) -> bool:
         """Whether every vehicle group of the phase is green and every owed walk has begun."""

@@ -63,6 +63,7 @@ PHASE_FEATURES = (
     "keeps_green",
 )
 
+_SUMMED = ("near_zone", "far_zone", "stop_loop", "exit", "pedestrian")
 _LANES = 6.0
 _VEHICLES = 30.0
 _VEHICLE_SPACE_M = 7.5
@@ -180,7 +181,15 @@ class ObservationSpec:
         self._advance = self._members("advance_loop")
         self._exit = self._members("exit")
         self._walk = self._members("pedestrian")
+        summed = [self._near, self._far, self._stop, self._exit, self._walk]
+        self._stacked = np.concatenate(summed)
+        self._size_of = np.stack([members.sum(axis=1) for members in summed])
+        self._rows = np.arange(len(self.detectors))
         self._length_m = np.array([spec.length_m for spec in self.detectors])
+        self._room = [
+            np.maximum(members @ self._length_m / _VEHICLE_SPACE_M, 1.0)
+            for members in (self._near, self._far, self._exit)
+        ]
         own = self._near + self._far + self._stop + self._advance + self._exit + self._walk
         self._own = own / np.maximum(own.sum(axis=1, keepdims=True), 1.0)
         self._first = np.array(
@@ -269,23 +278,30 @@ class ObservationSpec:
     def measure(self, readings: Readings) -> Measures:
         """Gather readings by movement, see `Measures`."""
         values = readings.values
-        dead = np.isnan(values[np.arange(len(self.detectors)), self._first])
+        dead = np.isnan(values[self._rows, self._first])
+        clean = np.where(np.isnan(values), 0.0, values)
+        table = np.column_stack([clean[:, 0], clean[:, 1], (~dead).astype(np.float64)])
+        sums = (self._stacked @ table).reshape(len(_SUMMED), -1, 3)
+        alive = sums[:, :, 2]
+        scale = np.divide(self._size_of, alive, out=np.ones_like(alive), where=alive > 0)
+        count, stopped = sums[:, :, 0] * scale, sums[:, :, 1] * scale
+        near, far, stop, exits, walk = range(len(_SUMMED))
+        gaps = np.where(np.isnan(values[:, 5]), MAX_GAP_S, values[:, 5])
         return Measures(
-            near=self._sum(self._near, values[:, 0], dead),
-            near_stopped=self._sum(self._near, values[:, 1], dead),
-            far=self._sum(self._far, values[:, 0], dead),
-            far_stopped=self._sum(self._far, values[:, 1], dead),
-            queue_m=self._largest(self._near, values[:, 2])
-            + self._largest(self._far, values[:, 2]),
-            near_speed_mps=self._mean(self._near, values[:, 3], values[:, 0]),
-            far_speed_mps=self._mean(self._far, values[:, 3], values[:, 0]),
-            occupied=self._largest(self._stop, values[:, 4]),
-            gap_s=self._smallest(self._stop, values[:, 5]),
-            advance_gap_s=self._smallest(self._advance, values[:, 5]),
-            passed=self._sum(self._stop, values[:, 0], dead),
-            exit=self._sum(self._exit, values[:, 0], dead),
-            exit_stopped=self._sum(self._exit, values[:, 1], dead),
-            waiting=self._sum(self._walk, values[:, 1], dead),
+            near=count[near],
+            near_stopped=stopped[near],
+            far=count[far],
+            far_stopped=stopped[far],
+            queue_m=(self._near * clean[:, 2]).max(axis=1) + (self._far * clean[:, 2]).max(axis=1),
+            near_speed_mps=self._mean(self._near, values[:, 3], clean),
+            far_speed_mps=self._mean(self._far, values[:, 3], clean),
+            occupied=(self._stop * clean[:, 4]).max(axis=1),
+            gap_s=np.where(self._stop > 0, gaps, MAX_GAP_S).min(axis=1),
+            advance_gap_s=np.where(self._advance > 0, gaps, MAX_GAP_S).min(axis=1),
+            passed=count[stop],
+            exit=count[exits],
+            exit_stopped=stopped[exits],
+            waiting=stopped[walk],
             missing=self._own @ dead.astype(np.float64),
         )
 
@@ -303,37 +319,15 @@ class ObservationSpec:
                 table[row, column] = subject == movement.id or subject in watched
         return table
 
-    @staticmethod
-    def _sum(
-        members: NDArray[np.float64], column: NDArray[np.float64], dead: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        total = members @ np.nan_to_num(column)
-        alive = members @ (~dead).astype(np.float64)
-        all_of_them = members.sum(axis=1)
-        scale = np.divide(all_of_them, alive, out=np.ones_like(alive), where=alive > 0)
-        result: NDArray[np.float64] = total * scale
-        return result
-
-    @staticmethod
-    def _largest(members: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.float64]:
-        result: NDArray[np.float64] = (members * np.nan_to_num(column)).max(axis=1)
-        return result
-
-    @staticmethod
-    def _smallest(members: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.float64]:
-        filled = np.nan_to_num(column, nan=MAX_GAP_S)
-        result: NDArray[np.float64] = np.where(members > 0, filled, MAX_GAP_S).min(axis=1)
-        return result
-
     def _mean(
         self,
         members: NDArray[np.float64],
-        column: NDArray[np.float64],
-        counts: NDArray[np.float64],
+        speeds: NDArray[np.float64],
+        clean: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        weight = np.where(np.isnan(column), 0.0, np.nan_to_num(counts))
+        weight = np.where(np.isnan(speeds), 0.0, clean[:, 0])
         total = members @ weight
-        speed = members @ (weight * np.nan_to_num(column))
+        speed = members @ (weight * clean[:, 3])
         result: NDArray[np.float64] = np.divide(
             speed, total, out=self._limit_mps.copy(), where=total > 0
         )
@@ -349,9 +343,6 @@ class ObservationSpec:
         return table
 
     def _movement_array(self, measures: Measures, state: GuardState) -> NDArray[np.float32]:
-        near_room = np.maximum(self._near @ self._length_m / _VEHICLE_SPACE_M, 1.0)
-        far_room = np.maximum(self._far @ self._length_m / _VEHICLE_SPACE_M, 1.0)
-        exit_room = np.maximum(self._exit @ self._length_m / _VEHICLE_SPACE_M, 1.0)
         shown = np.array(state.indications)[self._group_of]
         elapsed = np.array(state.elapsed_s, dtype=np.float64)[self._group_of]
         waited = np.array(state.waiting_s, dtype=np.float64)[self._group_of]
@@ -360,15 +351,15 @@ class ObservationSpec:
             "near_stopped": measures.near_stopped / _VEHICLES,
             "far_vehicles": measures.far / _VEHICLES,
             "far_stopped": measures.far_stopped / _VEHICLES,
-            "near_density": measures.near / near_room,
-            "far_density": measures.far / far_room,
+            "near_density": measures.near / self._room[0],
+            "far_density": measures.far / self._room[1],
             "queue": measures.queue_m / _QUEUE_M,
             "near_speed": measures.near_speed_mps / _SPEED_MPS,
             "far_speed": measures.far_speed_mps / _SPEED_MPS,
             "occupied": measures.occupied,
             "recent": 1.0 - measures.gap_s / _RECENT_S,
-            "exit_density": measures.exit / exit_room,
-            "exit_stopped": measures.exit_stopped / exit_room,
+            "exit_density": measures.exit / self._room[2],
+            "exit_stopped": measures.exit_stopped / self._room[2],
             "waiting": measures.waiting / _WAITING,
             "green": shown == GREEN,
             "clearance": shown == CLEARANCE,
