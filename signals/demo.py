@@ -35,9 +35,12 @@ POLLS: Final = "polls.jsonl"
 _DECISIONS: Final = re.compile(r"(\d+) by the service, (\d+) by the local")
 _ADDRESS: Final = re.compile(r"http://[\d.]+:\d+")
 _DEFAULT_MINUTES: Final = 2.25
+_QUICK_MINUTES: Final = 0.5
+_DECISIONS_A_MINUTE: Final = 3600
+"""What two cores learn from in a minute, roughly."""
 _SHARED_CPU: Final = 1.35
 """How much longer a run takes when another one runs beside it and a policy decides in it."""
-FEWEST_DAYS: Final = 2
+FEWEST_DAYS: Final = 3
 MOST_DAYS: Final = 8
 _AFTERWARDS_S: Final = 50.0
 """Export, service, two controller runs and the page."""
@@ -67,12 +70,12 @@ class Pace:
 
 def pace(minutes: float | None, quick: bool) -> Pace:
     """The demo's pace: as given, quick, or the default of six and a half minutes."""
+    chosen = minutes or (_QUICK_MINUTES if quick else _DEFAULT_MINUTES)
+    decisions = max(round(_DECISIONS_A_MINUTE * chosen), 600)
     if quick:
-        return Pace(minutes or 0.5, 4000, 2000, 100.0 + 60.0 * (minutes or 0.5), 20, 10)
-    chosen = minutes or _DEFAULT_MINUTES
-    decisions = round(7000 * chosen)
+        return Pace(chosen, decisions, decisions, 100.0 + 60.0 * chosen, 20, 10)
     budget_s = 390.0 + 60.0 * (chosen - _DEFAULT_MINUTES)
-    return Pace(chosen, decisions, max(2000, decisions // 3), budget_s, None, 15)
+    return Pace(chosen, decisions, decisions // 2, budget_s, None, 15)
 
 
 class Show:
@@ -269,6 +272,8 @@ def _walk(show: Show, folder: Path, chosen: Pace) -> None:
         "simulate", SCENARIO, "--period", PERIOD, "--agent", "fixed_time", *length
     )  # fmt: skip
 
+    settings = folder / "hyperparameters.yaml"
+    settings.write_text(hyperparameters(chosen), encoding="utf-8")
     show.heading(
         "learn", f"A policy learns for {chosen.train_minutes:g} minutes, then proves itself on "
         "validation days.",
@@ -276,7 +281,8 @@ def _walk(show: Show, folder: Path, chosen: Pace) -> None:
     show.run(
         "train", SCENARIO, "--period", PERIOD, "--minutes", f"{chosen.train_minutes:g}",
         "--steps", str(chosen.decisions), "--eval-every", str(chosen.eval_every),
-        "--eval-seeds", "2", "--seed", "1", "--workers", "2", "--out", str(run),
+        "--eval-seeds", "2", "--seed", "1", "--workers", "2",
+        "--hyperparams", str(settings), "--out", str(run),
     )  # fmt: skip
 
     days = fitting_days(chosen.budget_s - show.elapsed_s, run_s, len(CLASSICAL) + 1)
@@ -304,6 +310,17 @@ def _walk(show: Show, folder: Path, chosen: Pace) -> None:
     for line in result_lines(document, str(run)):
         click.echo(line)
     click.echo(f"\n{parity}\n{fallback}")
+
+
+def hyperparameters(chosen: Pace) -> str:
+    """What a short training needs to be different from a long one, as YAML for the command."""
+    return (
+        "# A training of minutes: learn early, learn twice from each decision, explore briefly.\n"
+        "default:\n"
+        f"  learning_starts: {chosen.decisions // 6}\n"
+        "  gradient_steps: 2\n"
+        "  exploration_fraction: 0.6\n"
+    )
 
 
 def fitting_days(left_s: float, run_s: float, agents: int, workers: int = 2) -> int:

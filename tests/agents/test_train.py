@@ -1,0 +1,175 @@
+"""Training end to end, on the quietest period and as short as it can be."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed (extra: train)")
+pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
+
+from agents.runfolder import load_run
+from agents.train import hyperparameters
+from signals.errors import InputError, RunFolderError
+
+QUICK = ("--period", "night", "--eval-seeds", "1", "--workers", "1", "--seed", "3")
+
+
+def signals_command(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "signals.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **options,
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "night"
+    config = folder.parent / "quick.yaml"
+    config.write_text("default: {learning_starts: 200, batch_size: 32, buffer_size: 2000}\n")
+    done = signals_command(
+        *("train", "gangnam", *QUICK, "--steps", "800", "--eval-every", "400"),
+        *("--hyperparams", str(config), "--out", str(folder)),
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_run_folder_holds_what_repeats_it(trained):
+    config = json.loads((trained / "config.json").read_text())
+    assert config["seed"] == 3
+    assert config["versions"]["torch"]
+    assert config["hyperparameters"]["batch_size"] == 32
+    lines = [json.loads(line) for line in (trained / "validation.jsonl").read_text().splitlines()]
+    assert len(lines) == 2
+    best = json.loads((trained / "best" / "meta.json").read_text())
+    assert best["validation_delay_s"] == min(line["delay_s"] for line in lines)
+    assert any((trained / "tensorboard").rglob("events*"))
+    observations = np.load(trained / "observations.npz")
+    assert observations["movements"].ndim == 3
+    assert len(observations["mask"]) > 100
+
+
+def test_masked_phases_are_never_chosen(trained):
+    import torch
+
+    scorer = load_run(trained).scorer
+    observations = np.load(trained / "observations.npz")
+    with torch.no_grad():
+        scores = scorer(*(torch.from_numpy(observations[name]) for name in observations.files))
+    chosen = scores.argmax(dim=1).numpy()
+    assert (observations["mask"][np.arange(len(chosen)), chosen] == 1.0).all()
+
+
+def test_scores_do_not_depend_on_the_order_of_movements_and_phases(trained):
+    import torch
+
+    scorer = load_run(trained).scorer
+    data = np.load(trained / "observations.npz")
+    movements, phases, serves, mask = (
+        torch.from_numpy(data[name][:8]) for name in ("movements", "phases", "serves", "mask")
+    )
+    random = torch.Generator().manual_seed(1)
+    rows = torch.randperm(movements.shape[1], generator=random)
+    order = torch.randperm(phases.shape[1], generator=random)
+    with torch.no_grad():
+        plain = scorer(movements, phases, serves, mask)
+        mixed = scorer(
+            movements[:, rows], phases[:, order], serves[:, order][:, :, rows], mask[:, order]
+        )
+    assert torch.allclose(plain[:, order], mixed, atol=1e-4)
+
+
+def test_a_finished_run_goes_on_with_resume(trained, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(trained, folder)
+    done = signals_command(
+        *("train", "gangnam", *QUICK, "--steps", "1000", "--resume", "--out", str(folder)),
+    )
+    assert done.returncode == 0, done.stderr
+    state = json.loads((folder / "checkpoint" / "state.json").read_text())
+    assert state["decisions"] == 1000
+
+
+def test_interrupt_saves_and_resume_goes_on(tmp_path):
+    folder = tmp_path / "stopped"
+    command = [
+        *(sys.executable, "-m", "signals.cli", "train", "gangnam", *QUICK),
+        *("--steps", "1500", "--eval-every", "1500", "--out", str(folder)),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list((folder / "tensorboard").rglob("events*")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(3)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "--resume" in output
+    before = json.loads((folder / "checkpoint" / "state.json").read_text())["decisions"]
+    assert 0 < before < 1500
+    done = signals_command(
+        *("train", "gangnam", *QUICK, "--resume", "--out", str(folder)),
+    )
+    assert done.returncode == 0, done.stderr
+    after = json.loads((folder / "checkpoint" / "state.json").read_text())["decisions"]
+    assert after == 1500
+
+
+def test_a_used_folder_is_not_overwritten(trained):
+    done = signals_command("train", "gangnam", *QUICK, "--steps", "10", "--out", str(trained))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "--resume" in done.stderr
+
+
+def test_a_run_of_another_spec_is_refused(trained, tmp_path):
+    folder = tmp_path / "other"
+    shutil.copytree(trained, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["spec_hash"] = "0" * 64
+    (folder / "config.json").write_text(json.dumps(config))
+    for command in (
+        ("train", "gangnam", *QUICK, "--resume", "--out", str(folder)),
+        ("simulate", "gangnam", "--period", "night", "--agent", str(folder)),
+    ):
+        done = signals_command(*command)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.count("\n") == 1
+        assert "another" in done.stderr
+
+
+def test_no_run_and_broken_weights_are_named(trained, tmp_path):
+    with pytest.raises(RunFolderError, match="is no training run"):
+        load_run(tmp_path)
+    folder = tmp_path / "broken"
+    shutil.copytree(trained, folder)
+    (folder / "best" / "scorer.pt").write_bytes(b"not weights")
+    with pytest.raises(RunFolderError, match="cannot be loaded"):
+        load_run(folder)
+
+
+def test_hyperparameters_are_checked(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("default: {gama: 0.9}\n")
+    with pytest.raises(InputError, match="unknown hyperparameter 'gama'"):
+        hyperparameters("dqn", "gangnam", file)
+    file.write_text("default: {gamma: high}\n")
+    with pytest.raises(InputError, match="gamma is 'high'"):
+        hyperparameters("dqn", "gangnam", file)
+    file.write_text("gangnam: {gamma: 0.9}\n")
+    assert hyperparameters("dqn", "gangnam", file)["gamma"] == 0.9
+    assert hyperparameters("dqn", "elsewhere", file)["gamma"] != 0.9
