@@ -21,11 +21,11 @@ import torch
 import yaml
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from agents.evaluation.runner import Job, run_jobs
 from agents.learned.dqn import ElapsedReplayBuffer, PhaseDQN
 from agents.learned.policy import PhaseScoringPolicy
+from agents.learned.vecenv import OverlappedVecEnv
 from agents.runfolder import provenance, read_config, write_json
 from scenarios.demand import TRAINING_SEEDS, VALIDATION_SEEDS
 from signals.errors import InputError, OutputError, RunFolderError
@@ -356,7 +356,7 @@ def train(
     values = plan.hyperparameters
     torch.set_num_threads(1)
     count = int(values["n_envs"])
-    envs = SubprocVecEnv(
+    envs = OverlappedVecEnv(
         [partial(make_env, plan.scenario, plan.periods, values) for _ in range(count)],
         start_method="spawn",
     )
@@ -385,7 +385,7 @@ def train(
     return trainer.progress(), stopped
 
 
-def _model(plan: TrainingPlan, envs: SubprocVecEnv, resume: bool) -> PhaseDQN:
+def _model(plan: TrainingPlan, envs: OverlappedVecEnv, resume: bool) -> PhaseDQN:
     values = plan.hyperparameters
     if resume:
         checkpoint = plan.out / "checkpoint"
@@ -402,17 +402,18 @@ def _model(plan: TrainingPlan, envs: SubprocVecEnv, resume: bool) -> PhaseDQN:
         "batch_size",
         "tau",
         "gamma",
-        "train_freq",
-        "gradient_steps",
         "exploration_fraction",
         "exploration_initial_eps",
         "exploration_final_eps",
         "max_grad_norm",
     )
-    return PhaseDQN(
+    model = PhaseDQN(
         PhaseScoringPolicy,
         envs,
         **{name: values[name] for name in names},
+        # SB3 would learn between the steps; it is done while the workers simulate instead.
+        train_freq=1,
+        gradient_steps=0,
         target_update_interval=envs.num_envs,
         replay_buffer_class=ElapsedReplayBuffer,
         replay_buffer_kwargs={"gamma": values["gamma"]},
@@ -421,6 +422,8 @@ def _model(plan: TrainingPlan, envs: SubprocVecEnv, resume: bool) -> PhaseDQN:
         seed=plan.seed,
         device="cpu",
     )
+    model.updates_per_step = int(values["updates_per_step"])
+    return model
 
 
 __all__ = [

@@ -83,7 +83,6 @@ def train(
             "n_timesteps": steps,
             "eval_every": eval_every,
             "eval_seeds": eval_seeds,
-            "n_envs": workers,
         },
     )
     plan = TrainingPlan(name, chosen, out, seed, values, minutes, workers)

@@ -129,13 +129,18 @@ def _bearing_deg(node: Any, edge: Any, outgoing: bool) -> float:
     if not outgoing:
         shape = shape[::-1]
     centre = node.getCoord()
-    walked = 0.0
+    left_m = 50.0
     target = shape[-1]
     for before, after in pairwise(shape):
-        walked += math.dist(before[:2], after[:2])
-        if walked >= 50.0:
-            target = after
+        length_m = math.dist(before[:2], after[:2])
+        if length_m >= left_m:
+            share = left_m / length_m
+            target = tuple(
+                start + share * (end - start)
+                for start, end in zip(before[:2], after[:2], strict=True)
+            )
             break
+        left_m -= length_m
     dx, dy = target[0] - centre[0], target[1] - centre[1]
     return math.degrees(math.atan2(dx, dy)) % 360.0
 

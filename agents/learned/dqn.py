@@ -19,6 +19,8 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from torch.nn import functional
 
+from agents.learned.vecenv import OverlappedVecEnv
+
 DISCOUNT_STEP_S = 5.0
 """``gamma`` is the discount over this many seconds."""
 
@@ -93,6 +95,26 @@ class PhaseDQN(DQN):
     plan_share = 0.85
     """Share of the plan's wishes before learning starts."""
 
+    updates_per_step = 1
+    """Gradient steps taken while the workers of an `OverlappedVecEnv` simulate one step."""
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self._overlap()
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """See ``DQN.set_env``."""
+        super().set_env(env, force_reset)
+        self._overlap()
+
+    def _overlap(self) -> None:
+        if isinstance(self.env, OverlappedVecEnv):
+            self.env.while_waiting = self._learn_meanwhile
+
+    def _learn_meanwhile(self) -> None:
+        if self.num_timesteps > self.learning_starts and self.updates_per_step:
+            self.train(self.updates_per_step, self.batch_size)
+
     _last_infos: list[dict[str, Any]] | None = None
     _pending: dict[int, _Choice]
 
@@ -100,8 +122,9 @@ class PhaseDQN(DQN):
         self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         assert isinstance(self._last_obs, dict)
-        greedy, _ = self.policy.predict(self._last_obs, deterministic=True)
-        actions = np.array(greedy)
+        with torch.no_grad():
+            seen = {name: torch.from_numpy(array) for name, array in self._last_obs.items()}
+            actions = self.q_net(seen).argmax(dim=1).numpy()
         early = self.num_timesteps < learning_starts
         for index, mask in enumerate(self._last_obs["mask"]):
             open_phases = np.flatnonzero(mask > 0.5)

@@ -75,7 +75,7 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Folder:
         for number, agent in enumerate(agents):
             for day, seed in enumerate(seeds):
                 delay_s = learned[day] if agent == LEARNED else 70.0 - 5.0 * number + 1.7 * day
-                name = f"am_peak-{Path(agent).name}-{seed}"
+                name = f"am_peak-{Path(agent).name.partition(':')[0]}-{seed}"
                 runs.append(a_run(world, agent, seed, delay_s, home / "runs" / name))
                 if recorded:
                     (home / "runs" / name).mkdir(parents=True)
@@ -94,7 +94,10 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Folder:
                 ).to_dict()
                 for a in agents
             ],
-            "verdict": [found.to_dict() for found in verdicts(delays, CLASSICAL)],
+            "verdict": [
+                found.to_dict()
+                for found in verdicts(delays, {agent for agent in agents if agent != LEARNED})
+            ],
         }
         config = {
             "command": "evaluate",
@@ -250,6 +253,11 @@ def test_classical_agents_alone_and_nothing_recorded(folder: Folder) -> None:
     assert 'data-verdict="none"' in text
     assert "max_pressure does best" in text
     assert "No lights were kept" in text
+
+
+def test_a_classical_agent_with_parameters_is_no_learned_one(folder: Folder) -> None:
+    text = build_page(folder(agents=("fixed_time", "actuated:max_gap_s=3")))
+    assert 'data-verdict="none"' in text and 'class="learned"' not in text
 
 
 def test_a_changed_scenario_is_refused(folder: Folder, world: World) -> None:

@@ -25,6 +25,7 @@ from agents.evaluation.report.source import (
     Row,
     Seconds,
     Training,
+    is_classical,
     read_training,
     refusals,
     site_facts,
@@ -158,7 +159,7 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
                 "label": evaluation.label(agent),
                 "colour": colour,
                 "dash": dash,
-                "bold": agent not in NAMES,
+                "bold": not is_classical(agent),
             }
             for agent, (colour, dash) in styles.items()
         ],
@@ -168,8 +169,8 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
         "agents": {
             agent: {
                 "label": evaluation.label(agent),
-                "learned": agent not in NAMES,
-                "words": NAMES.get(agent, "learned policy (학습 기반)"),
+                "learned": not is_classical(agent),
+                "words": NAMES.get(agent.partition(":")[0], "learned policy (학습 기반)"),
             }
             for agent in evaluation.agents
         },
@@ -212,7 +213,7 @@ def _styles(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
     styles: dict[str, tuple[str, str]] = {}
     others = iter(_OTHER_COLOURS * 4)
     for agent in evaluation.agents:
-        if agent in NAMES:
+        if is_classical(agent):
             styles[agent] = _CLASSICAL.get(agent) or (next(others), "4 2")
     for index, agent in enumerate(evaluation.learned):
         styles[agent] = (_LEARNED_COLOURS[index % len(_LEARNED_COLOURS)], "")
@@ -238,7 +239,7 @@ def _delay_chart(evaluation: Evaluation, period: str, styles: Mapping[str, tuple
                 low,
                 high,
                 [float(run["delay_s"]) for run in evaluation.runs_of(period, agent)],
-                bold=agent not in NAMES,
+                bold=not is_classical(agent),
             )
         )
     highest = max(
@@ -320,7 +321,7 @@ def _queue_charts(
                     for row in rows
                     if (row["leg"], row["agent"]) == (leg, agent)
                 ],
-                bold=agent not in NAMES,
+                bold=not is_classical(agent),
                 dash=dash,
             )
             for agent, (colour, dash) in styles.items()

@@ -20,6 +20,11 @@ TIMELINE_S: Final = 600
 Row = Mapping[str, Any]
 
 
+def is_classical(agent: str) -> bool:
+    """Whether an agent is a classical one, parameters behind a colon or not."""
+    return agent.partition(":")[0] in NAMES
+
+
 @dataclass(frozen=True)
 class Seconds:
     """The recorded seconds of one run, one list an aspect.
@@ -104,7 +109,7 @@ class Evaluation:
 
     def label(self, agent: str) -> str:
         """Short name of an agent: the last part of a path."""
-        if agent in NAMES:
+        if is_classical(agent):
             return agent
         name = Path(agent).name.removesuffix(".bundle") or agent
         twins = [other for other in self.agents if Path(other).name == Path(agent).name]
@@ -113,7 +118,7 @@ class Evaluation:
     @property
     def learned(self) -> tuple[str, ...]:
         """Agents that are not classical."""
-        return tuple(agent for agent in self.agents if agent not in NAMES)
+        return tuple(agent for agent in self.agents if not is_classical(agent))
 
     def summary_of(self, period: str, agent: str) -> Row | None:
         """The averaged runs of an agent in a period."""
@@ -128,7 +133,11 @@ class Evaluation:
 
     def best_classical(self, period: str) -> str | None:
         """The classical agent with the lowest mean delay."""
-        rows = [row for row in self.summary if row["period"] == period and row["agent"] in NAMES]
+        rows = [
+            row
+            for row in self.summary
+            if row["period"] == period and is_classical(str(row["agent"]))
+        ]
         best = min(rows, key=lambda row: (row["delay_s"], row["agent"]), default=None)
         return None if best is None else str(best["agent"])
 

@@ -1,0 +1,24 @@
+"""Worker processes whose waiting time is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stable_baselines3.common.vec_env import SubprocVecEnv
+
+
+class OverlappedVecEnv(SubprocVecEnv):
+    """Runs something of the caller's while the workers simulate.
+
+    Set ``while_waiting`` to a function; it is called once a step, after the actions were sent and
+    before the results are awaited.
+    """
+
+    while_waiting: Callable[[], None] | None = None
+
+    def step_wait(self) -> Any:
+        """See ``SubprocVecEnv.step_wait``."""
+        if self.while_waiting is not None:
+            self.while_waiting()
+        return super().step_wait()
