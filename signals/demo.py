@@ -318,7 +318,7 @@ def hyperparameters(chosen: Pace) -> str:
         "# A training of minutes: learn early, learn twice from each decision, explore briefly.\n"
         "default:\n"
         f"  learning_starts: {chosen.decisions // 6}\n"
-        "  gradient_steps: 2\n"
+        "  updates_per_step: 2\n"
         "  exploration_fraction: 0.6\n"
     )
 
