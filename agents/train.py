@@ -23,7 +23,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
 
 from agents.evaluation.runner import Job, run_jobs
-from agents.learned.dqn import ElapsedReplayBuffer, PhaseDQN
+from agents.learned.dqn import ElapsedReplayBuffer, PhaseDQN, membership
 from agents.learned.policy import PhaseScoringPolicy
 from agents.learned.vecenv import OverlappedVecEnv
 from agents.runfolder import provenance, read_config, write_json
@@ -364,6 +364,10 @@ def train(
     stopped = False
     try:
         model = _model(plan, envs, resume)
+        junction = resolve(plan.scenario, plan.periods[0]).junction
+        parts = len(junction.groups) + 1 if values["reward"] == "lost_seconds" else 1
+        model.membership = membership(junction, parts)
+        model.updates_per_step = int(values["updates_per_step"])
         if resume:
             trainer.restore()
         left = int(values["n_timesteps"]) - model.num_timesteps
@@ -422,7 +426,6 @@ def _model(plan: TrainingPlan, envs: OverlappedVecEnv, resume: bool) -> PhaseDQN
         seed=plan.seed,
         device="cpu",
     )
-    model.updates_per_step = int(values["updates_per_step"])
     return model
 
 

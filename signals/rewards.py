@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from signals.errors import UnknownNameError
 from signals.simulation.episode import Episode
 
@@ -11,23 +14,34 @@ LOST_SCALE_S = 1000.0
 """Lost vehicle seconds that make a reward of -1; keeps returns near the size networks like."""
 
 
-def lost_seconds(episode: Episode) -> float:
-    """Vehicle seconds lost in the last second, not-inserted vehicles included, negated."""
-    return -episode.lost_s() / LOST_SCALE_S
+def lost_seconds(episode: Episode) -> NDArray[np.float64]:
+    """Vehicle seconds lost in the last second, not-inserted vehicles included, negated.
+
+    Returns:
+        (groups + 1,): by signal group, and elsewhere.
+    """
+    return -episode.lost_by_group_s() / LOST_SCALE_S
 
 
-def lost_person_seconds(episode: Episode) -> float:
-    """Person seconds lost in the last second, waiting pedestrians included, negated."""
-    return -episode.lost_person_s() / LOST_SCALE_S
+def lost_person_seconds(episode: Episode) -> NDArray[np.float64]:
+    """Person seconds lost in the last second, waiting pedestrians included, negated.
+
+    Returns:
+        (1,): the sum.
+    """
+    return np.array([-episode.lost_person_s() / LOST_SCALE_S])
 
 
-REWARDS: dict[str, Callable[[Episode], float]] = {
+Reward = Callable[[Episode], NDArray[np.float64]]
+"""The parts of a reward in one second; their sum is the reward."""
+
+REWARDS: dict[str, Reward] = {
     "lost_seconds": lost_seconds,
     "lost_person_seconds": lost_person_seconds,
 }
 
 
-def reward_named(name: str) -> Callable[[Episode], float]:
+def reward_named(name: str) -> Reward:
     """The reward term of that name.
 
     Raises:

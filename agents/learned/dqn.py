@@ -20,9 +20,29 @@ from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from torch.nn import functional
 
 from agents.learned.vecenv import OverlappedVecEnv
+from signals.junction import Junction
 
 DISCOUNT_STEP_S = 5.0
 """``gamma`` is the discount over this many seconds."""
+
+
+def membership(junction: Junction, parts: int) -> torch.Tensor:
+    """Which movements answer for which part of a reward.
+
+    Args:
+        junction: The junction.
+        parts: Number of parts: one for each signal group and one for elsewhere, or 1.
+
+    Returns:
+        (movements, parts) float32.
+    """
+    if parts == 1:
+        return torch.ones(len(junction.movements), 1)
+    table = torch.zeros(len(junction.movements), parts)
+    for row, movement in enumerate(junction.movements):
+        if movement.kind != "pedestrian":
+            table[row, junction.group_index[movement.group]] = 1.0
+    return table
 
 
 @dataclass
@@ -31,7 +51,7 @@ class _Choice:
 
     observation: dict[str, NDArray[np.float32]]
     action: int
-    reward: float = 0.0
+    parts: NDArray[np.float64]
     weight: float = 1.0
     elapsed_s: float = 0.0
 
@@ -51,6 +71,7 @@ class ElapsedReplayBuffer(DictReplayBuffer):
         super().__init__(*args, **kwargs)
         self._gamma = gamma
         self._elapsed_s: NDArray[np.float32] = np.zeros(self.buffer_size, dtype=np.float32)
+        self._parts: NDArray[np.float32] = np.zeros((self.buffer_size, 1), dtype=np.float32)
 
     def add_choice(
         self, choice: Any, next_observation: dict[str, NDArray[np.float32]], timeout: bool
@@ -62,15 +83,31 @@ class ElapsedReplayBuffer(DictReplayBuffer):
             next_observation: Observation of the next choice, or the last one of the run.
             timeout: The run's period ended, which is no end of traffic: its future still counts.
         """
+        if self._parts.shape[1] != len(choice.parts):
+            self._parts = np.zeros((self.buffer_size, len(choice.parts)), dtype=np.float32)
         self._elapsed_s[self.pos] = choice.elapsed_s
+        self._parts[self.pos] = choice.parts
         self.add(
             {name: array[None] for name, array in choice.observation.items()},
             {name: array[None] for name, array in next_observation.items()},
             np.array([[choice.action]]),
-            np.array([choice.reward], dtype=np.float32),
+            np.array([choice.parts.sum()], dtype=np.float32),
             np.array([timeout]),
             [{"TimeLimit.truncated": timeout}],
         )
+
+    def sample_choices(self, batch_size: int) -> tuple[DictReplayBufferSamples, torch.Tensor]:
+        """Draw choices.
+
+        Args:
+            batch_size: How many.
+
+        Returns:
+            The samples, and (batch, parts) their reward by part.
+        """
+        filled = self.buffer_size if self.full else self.pos
+        rows = np.random.randint(0, filled, size=batch_size)
+        return self._get_samples(rows), self.to_torch(self._parts[rows])
 
     def _get_samples(  # type: ignore[override]
         self, batch_inds: Any, env: Any = None
@@ -95,6 +132,9 @@ class PhaseDQN(DQN):
     plan_share = 0.85
     """Share of the plan's wishes before learning starts."""
 
+    membership: torch.Tensor
+    """(movements, parts) 1 where a movement's worth adds to a part of the reward; a part without
+    movements is not learned."""
     updates_per_step = 1
     """Gradient steps taken while the workers of an `OverlappedVecEnv` simulate one step."""
 
@@ -160,6 +200,7 @@ class PhaseDQN(DQN):
                 self._pending[index] = _Choice(
                     {name: array.copy() for name, array in seen.items()},
                     int(buffer_action[index]),
+                    np.zeros(len(info["reward_parts"])),
                 )
             choice = self._pending.get(index)
             after = (
@@ -168,7 +209,7 @@ class PhaseDQN(DQN):
                 else {name: array[index] for name, array in new_obs.items()}
             )
             if choice is not None:
-                choice.reward += choice.weight * float(reward[index])
+                choice.parts += choice.weight * info["reward_parts"]
                 choice.weight *= self.gamma ** (info["step_s"] / DISCOUNT_STEP_S)
                 choice.elapsed_s += info["step_s"]
                 if dones[index] or after["mask"].sum() > 1:
@@ -178,10 +219,10 @@ class PhaseDQN(DQN):
         self._last_obs = new_obs
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_pending", "_last_infos"]
+        return [*super()._excluded_save_params(), "_pending", "_last_infos", "membership"]
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
-        """Gradient steps on Huber loss against double-Q targets.
+        """Gradient steps on Huber loss against double-Q targets, part by part.
 
         Args:
             gradient_steps: How many.
@@ -190,16 +231,22 @@ class PhaseDQN(DQN):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         losses = []
-        assert self.replay_buffer is not None
+        assert isinstance(self.replay_buffer, ElapsedReplayBuffer)
+        network: Any = self.q_net
+        target_network: Any = self.q_net_target
+        learned = self.membership.sum(dim=0) > 0
         for _ in range(gradient_steps):
-            batch = self.replay_buffer.sample(batch_size)
+            batch, parts = self.replay_buffer.sample_choices(batch_size)
+            rows = torch.arange(batch_size)
             with torch.no_grad():
-                best = self.q_net(batch.next_observations).argmax(dim=1, keepdim=True)
-                ahead = self.q_net_target(batch.next_observations).gather(1, best)
+                best = network(batch.next_observations).argmax(dim=1)
+                ahead = target_network.parts(batch.next_observations)[rows, best] @ self.membership
                 discounts = batch.discounts if batch.discounts is not None else self.gamma
-                target = batch.rewards + (1.0 - batch.dones) * discounts * ahead
-            now = self.q_net(batch.observations).gather(1, batch.actions.long())
-            loss = functional.smooth_l1_loss(now, target)
+                target = parts + (1.0 - batch.dones) * discounts * ahead
+            taken = batch.actions.long().squeeze(1)
+            now = network.parts(batch.observations)[rows, taken] @ self.membership
+            errors = functional.smooth_l1_loss(now, target, reduction="none")
+            loss = errors[:, learned].sum(dim=1).mean()
             losses.append(loss.item())
             self.policy.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

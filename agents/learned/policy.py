@@ -27,19 +27,25 @@ class PhaseScoringNetwork(BasePolicy):
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:
         """(batch, phases) Q values, closed phases far below all others."""
-        mask = obs["mask"]
-        batch, phases = mask.shape
-        scores: Tensor = self.scorer(
-            obs["movements"].view(batch, -1, len(MOVEMENT_FEATURES)),
-            obs["phases"].view(batch, phases, len(PHASE_FEATURES)),
-            obs["serves"].view(batch, phases, -1),
-            mask,
-        )
+        scores: Tensor = self.scorer(*_fold(obs), obs["mask"])
         return scores
+
+    def parts(self, obs: dict[str, Tensor]) -> Tensor:
+        """(batch, phases, movements) what each phase is worth to each movement."""
+        return self.scorer.parts(*_fold(obs))
 
     def _predict(self, observation: Any, deterministic: bool = True) -> Tensor:
         best: Tensor = self(observation).argmax(dim=1).reshape(-1)
         return best
+
+
+def _fold(obs: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    batch, phases = obs["mask"].shape
+    return (
+        obs["movements"].view(batch, -1, len(MOVEMENT_FEATURES)),
+        obs["phases"].view(batch, phases, len(PHASE_FEATURES)),
+        obs["serves"].view(batch, phases, -1),
+    )
 
 
 class PhaseScoringPolicy(DQNPolicy):

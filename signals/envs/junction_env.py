@@ -151,20 +151,29 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
             action: Phase index.
 
         Returns:
-            Observation arrays, reward, terminated (never), truncated (the period is over), info.
+            Observation arrays, reward, terminated (never), truncated (the period is over), info
+            with the parts of the reward in ``reward_parts``.
         """
         wish = int(action)
         if self._recorder is not None:
             self._recorder.decision(self.observation, self._episode.last_readings, wish)
-        reward = 0.0
+        parts: NDArray[np.float64] = np.zeros(1)
         begun_s = self._episode.clock_s
         for _ in range(self._interval_s):
             self._episode.tick(wish)
-            reward += self._reward(self._episode)
+            parts = parts + self._reward(self._episode)
             if self._episode.finished:
                 break
         self._seen = self._episode.observe()
-        return self._seen.vectors(), reward, False, self._episode.finished, self._info(begun_s)
+        info = self._info(begun_s)
+        info["reward_parts"] = parts
+        return (
+            self._seen.vectors(),
+            float(parts.sum()),
+            False,
+            self._episode.finished,
+            info,
+        )
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(phases,) bool, True where a wish would be granted."""

@@ -58,8 +58,8 @@ class Backend(Protocol):
     def waiting(self) -> frozenset[str]:
         """Pedestrian movements that somebody waits for."""
 
-    def lost_s(self) -> float:
-        """Vehicle seconds lost in the last second, vehicles that cannot enter included."""
+    def lost_by_group_s(self) -> NDArray[np.float64]:
+        """(groups + 1,) vehicle seconds lost in the last second, see `losses.LossMeter`."""
 
     def lost_person_s(self) -> float:
         """Person seconds lost in the last second, pedestrians who wait included."""

@@ -6,6 +6,9 @@ judged by the code it was trained with.
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from signals.detectors import Readings
 from signals.guard import Guard, Verdict
 from signals.observation import Observation, ObservationSpec
@@ -75,9 +78,9 @@ class Episode:
         self.clock_s = self._backend.clock_s()
         return verdict
 
-    def lost_s(self) -> float:
-        """Vehicle seconds lost in the last second."""
-        return self._backend.lost_s()
+    def lost_by_group_s(self) -> NDArray[np.float64]:
+        """(groups + 1,) vehicle seconds lost in the last second, by group and elsewhere."""
+        return self._backend.lost_by_group_s()
 
     def lost_person_s(self) -> float:
         """Person seconds lost in the last second."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from signals.detectors import FIELDS, MAX_GAP_S, DetectorSpec
 from signals.errors import MissingDependencyError, SimulationError
 from signals.simulation.backend import RunOptions, sumo_arguments
+from signals.simulation.losses import LossMeter
 from signals.world import World
 
 _running: SumoBackend | None = None
@@ -79,15 +80,7 @@ class SumoBackend:
                 f"SUMO refused {world.scenario}/{world.period} with seed {seed}: {error}"
             ) from error
         self._tls = world.junction.id
-        self._edges = [
-            edge
-            for edge in self._sumo.edge.getIDList()
-            if ":" not in edge[:1] or not _is_for_walkers(self._sumo, edge)
-        ]
-        self._limit = {
-            edge: float(self._sumo.lane.getMaxSpeed(f"{edge}_{_driving_lane(self._sumo, edge)}"))
-            for edge in self._edges
-        }
+        self._losses = LossMeter(self._sumo, world.junction)
         self._readers = [_reader(self._sumo, spec, world) for spec in self._detectors]
         self._shown = ""
 
@@ -126,16 +119,9 @@ class SumoBackend:
                     found.add(spec.movement)
         return frozenset(found)
 
-    def lost_s(self) -> float:
-        """See `Backend.lost_s`: vehicles x (1 - mean speed / limit), edge by edge."""
-        edges = self._sumo.edge
-        total = float(len(self._sumo.simulation.getPendingVehicles()))
-        for edge in self._edges:
-            vehicles = edges.getLastStepVehicleNumber(edge)
-            if vehicles:
-                share = 1.0 - edges.getLastStepMeanSpeed(edge) / self._limit[edge]
-                total += vehicles * max(share, 0.0)
-        return total
+    def lost_by_group_s(self) -> NDArray[np.float64]:
+        """See `Backend.lost_by_group_s`."""
+        return self._losses.parts()
 
     def lost_person_s(self) -> float:
         """See `Backend.lost_person_s`: occupants are the vehicle's ``persons`` parameter."""
@@ -169,20 +155,6 @@ class SumoBackend:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-
-
-def _is_for_walkers(sumo: ModuleType, edge: str) -> bool:
-    return all(
-        set(sumo.lane.getAllowed(f"{edge}_{index}")) == {"pedestrian"}
-        for index in range(sumo.edge.getLaneNumber(edge))
-    )
-
-
-def _driving_lane(sumo: ModuleType, edge: str) -> int:
-    for index in range(sumo.edge.getLaneNumber(edge)):
-        if set(sumo.lane.getAllowed(f"{edge}_{index}")) != {"pedestrian"}:
-            return index
-    return 0
 
 
 def _detector_xml(detectors: Sequence[DetectorSpec]) -> str:

@@ -66,7 +66,12 @@ def test_masked_phases_are_never_chosen(trained):
     scorer = load_run(trained).scorer
     observations = np.load(trained / "observations.npz")
     with torch.no_grad():
-        scores = scorer(*(torch.from_numpy(observations[name]) for name in observations.files))
+        scores = scorer(
+            *(
+                torch.from_numpy(observations[name])
+                for name in ("movements", "phases", "serves", "mask")
+            )
+        )
     chosen = scores.argmax(dim=1).numpy()
     assert (observations["mask"][np.arange(len(chosen)), chosen] == 1.0).all()
 
