@@ -129,7 +129,7 @@ class PhaseDQN(DQN):
         kwargs: Further arguments of ``DQN``.
     """
 
-    plan_share = 0.85
+    plan_share = 0.97
     """Share of the plan's wishes before learning starts."""
 
     membership: torch.Tensor
