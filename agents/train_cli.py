@@ -30,7 +30,13 @@ _PLAIN_EVERY_S = 30.0
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 @click.option("--resume", is_flag=True, help="Go on with the stopped run in --out.")
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Runs of a validation at once.",
+)
 @click.option(
     "--hyperparams",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),

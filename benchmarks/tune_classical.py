@@ -17,13 +17,9 @@ from agents.evaluation.runner import Job, run_jobs
 from scenarios.demand import TRAINING_SEEDS
 
 GRID: dict[str, dict[str, list[float]]] = {
-    "actuated": {"passage_s": [1.0, 1.5, 2.0, 3.0], "max_share": [1.0, 1.2, 1.5]},
-    "max_pressure": {
-        "decision_interval_s": [5, 10],
-        "bonus": [0.3, 1.0, 2.0],
-        "moving_weight": [0.3, 1.0],
-    },
-    "webster": {"max_cycle_s": [130, 140, 150], "window_s": [600, 1800]},
+    "actuated": {"passage_s": [0.5, 1.0, 2.0, 3.0], "max_share": [1.0, 1.2]},
+    "max_pressure": {"bonus": [0.3, 1.0, 2.0], "moving_weight": [0.3, 1.0]},
+    "webster": {"max_cycle_s": [130, 145, 160]},
 }
 
 
@@ -31,7 +27,7 @@ GRID: dict[str, dict[str, list[float]]] = {
 @click.argument("scenario")
 @click.option("--period", "periods", multiple=True, required=True)
 @click.option("--agent", "agents", multiple=True, default=tuple(GRID))
-@click.option("--days", default=2, show_default=True)
+@click.option("--days", default=1, show_default=True)
 @click.option("--workers", default=2, show_default=True)
 def tune(
     scenario: str, periods: tuple[str, ...], agents: tuple[str, ...], days: int, workers: int

@@ -56,7 +56,7 @@ _EXTRAS: Final = {
     "onnxscript": "train",
     "matplotlib": "study",
     "jinja2": "study",
-    "scipy": "study",
+    "scipy": "sim",
     "fastapi": "serve",
     "uvicorn": "serve",
     "httpx2": "serve",

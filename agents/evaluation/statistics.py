@@ -20,31 +20,19 @@ from signals.errors import InputError
 
 Word = Literal["better", "no difference", "worse", "undecided"]
 
-_T_975 = (
-    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
-    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
-    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
-)  # fmt: skip
-"""97.5 % quantile of Student's t for 1 to 30 degrees of freedom."""
-
 
 def t_quantile(degrees: int) -> float:
-    """97.5 % quantile of Student's t: a table, above 30 the Cornish-Fisher expansion (to 1e-4).
+    """97.5 % quantile of Student's t.
 
     Raises:
         InputError: Fewer than one degree of freedom.
     """
     if degrees < 1:
         raise InputError(f"degrees of freedom is {degrees}; allowed: 1 or more, so 2 runs or more")
-    if degrees <= len(_T_975):
-        return _T_975[degrees - 1]
-    z = 1.959963985
-    return (
-        z
-        + (z**3 + z) / (4 * degrees)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * degrees**3)
-    )
+    # Imported here: SciPy takes longer to load than every other part of a command.
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, degrees))
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,14 +237,13 @@ class PhaseDQN(DQN):
         learned = self.membership.sum(dim=0) > 0
         for _ in range(gradient_steps):
             batch, parts = self.replay_buffer.sample_choices(batch_size)
-            rows = torch.arange(batch_size)
             with torch.no_grad():
                 best = network(batch.next_observations).argmax(dim=1)
-                ahead = target_network.parts(batch.next_observations)[rows, best] @ self.membership
+                ahead = target_network.parts(batch.next_observations, best) @ self.membership
                 discounts = batch.discounts if batch.discounts is not None else self.gamma
                 target = parts + (1.0 - batch.dones) * discounts * ahead
             taken = batch.actions.long().squeeze(1)
-            now = network.parts(batch.observations)[rows, taken] @ self.membership
+            now = network.parts(batch.observations, taken) @ self.membership
             errors = functional.smooth_l1_loss(now, target, reduction="none")
             loss = errors[:, learned].sum(dim=1).mean()
             losses.append(loss.item())

@@ -49,20 +49,26 @@ class PhaseScorer(nn.Module):
         self.worth = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.last = nn.Linear(width, 1)
 
-    def parts(self, movements: Tensor, phases: Tensor, serves: Tensor) -> Tensor:
+    def parts(
+        self, movements: Tensor, phases: Tensor, serves: Tensor, only: Tensor | None = None
+    ) -> Tensor:
         """What each phase is worth to each movement.
 
         Args:
             movements: (B, M, F) float32.
             phases: (B, P, G) float32; the first feature marks the present phase.
             serves: (B, P, M) float32.
+            only: (B,) int64, one phase of each sample; None for all phases.
 
         Returns:
-            (B, P, M) float32, 0 for padding rows.
+            (B, P, M) float32, 0 for padding rows; (B, 1, M) with ``only``.
         """
         present = movements[:, :, :_KINDS].sum(dim=2, keepdim=True).clamp(0.0, 1.0)
         embedded = self.embed(movements) * present
         now = torch.matmul(phases[:, :, :1].transpose(1, 2), serves)
+        if only is not None:
+            rows = torch.arange(len(only), device=only.device)
+            phases, serves = phases[rows, only].unsqueeze(1), serves[rows, only].unsqueeze(1)
         relations = [
             serves * (1.0 - now),
             (1.0 - serves) * now,

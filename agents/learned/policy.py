@@ -30,9 +30,9 @@ class PhaseScoringNetwork(BasePolicy):
         scores: Tensor = self.scorer(*_fold(obs), obs["mask"])
         return scores
 
-    def parts(self, obs: dict[str, Tensor]) -> Tensor:
-        """(batch, phases, movements) what each phase is worth to each movement."""
-        return self.scorer.parts(*_fold(obs))
+    def parts(self, obs: dict[str, Tensor], taken: Tensor) -> Tensor:
+        """(batch, movements) what the taken phase is worth to each movement."""
+        return self.scorer.parts(*_fold(obs), taken).squeeze(1)
 
     def _predict(self, observation: Any, deterministic: bool = True) -> Tensor:
         best: Tensor = self(observation).argmax(dim=1).reshape(-1)
