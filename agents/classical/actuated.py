@@ -33,7 +33,7 @@ class Actuated:
     decision_interval_s = 1
 
     def __init__(
-        self, junction: Junction, plan: Plan, passage_s: float = 3.0, max_share: float = 1.3
+        self, junction: Junction, plan: Plan, passage_s: float = 1.0, max_share: float = 1.0
     ) -> None:
         self._junction = junction
         self._passage_s = passage_s
