@@ -107,9 +107,20 @@ def hyperparameters(
             raise InputError(f"{file} is no readable YAML: {error}") from error
         if not isinstance(own, dict):
             raise InputError(f"{file}: give sections of hyperparameters, first 'default'")
+        for name in set(own) & known:
+            raise InputError(f"{file}: '{name}' stands at the top; put it under 'default:'")
+        for name in own:
+            if name != "default" and not isinstance(own[name], dict):
+                raise InputError(
+                    f"{file}: unknown section '{name}'; allowed: default, and names of scenarios"
+                )
         sections += [own.get("default", {}), own.get(scenario, {})]
     sections.append({key: value for key, value in (overrides or {}).items() if value is not None})
     for section in sections:
+        if not isinstance(section, dict):
+            raise InputError(
+                f"hyperparameters {section!r} are no section; put them under 'default:'"
+            )
         for key, value in section.items():
             if key not in known:
                 raise InputError(
@@ -164,8 +175,6 @@ def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
                 f"{plan.out} was trained for another observation spec "
                 f"({config['spec_hash'][:12]}, now {spec_hash[:12]}); train into a new folder"
             )
-        if not (plan.out / "checkpoint" / "model.zip").is_file():
-            raise RunFolderError(f"{plan.out} holds no checkpoint; start it without --resume")
         return config
     if plan.out.exists() and (not plan.out.is_dir() or any(plan.out.iterdir())):
         raise RunFolderError(
@@ -356,10 +365,17 @@ def train(
     values = plan.hyperparameters
     torch.set_num_threads(1)
     count = int(values["n_envs"])
-    envs = OverlappedVecEnv(
-        [partial(make_env, plan.scenario, plan.periods, values) for _ in range(count)],
-        start_method="spawn",
-    )
+    # Stopped before its first checkpoint, a run begins anew.
+    resume = resume and (plan.out / "checkpoint" / "model.zip").is_file()
+    # Workers inherit that they ignore ^C; it is for this process, which saves.
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        envs = OverlappedVecEnv(
+            [partial(make_env, plan.scenario, plan.periods, values) for _ in range(count)],
+            start_method="spawn",
+        )
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     trainer = Trainer(plan, report)
     stopped = False
     try:
@@ -371,12 +387,13 @@ def train(
         if resume:
             trainer.restore()
         left = int(values["n_timesteps"]) - model.num_timesteps
+        if left <= 0:
+            raise InputError(
+                f"{plan.out} has taken {model.num_timesteps:,} decisions already; give more --steps"
+            )
         envs.seed(plan.seed + model.num_timesteps)
         try:
-            if left > 0:
-                model.learn(
-                    left, callback=trainer, reset_num_timesteps=not resume, tb_log_name="dqn"
-                )
+            model.learn(left, callback=trainer, reset_num_timesteps=not resume, tb_log_name="dqn")
             if trainer.progress().decisions > trainer._validated_at:
                 trainer.validate()
             stopped = trainer.out_of_time
@@ -402,7 +419,6 @@ def _model(plan: TrainingPlan, envs: OverlappedVecEnv, resume: bool) -> PhaseDQN
     names = (
         "learning_rate",
         "buffer_size",
-        "learning_starts",
         "batch_size",
         "tau",
         "gamma",
@@ -415,6 +431,8 @@ def _model(plan: TrainingPlan, envs: OverlappedVecEnv, resume: bool) -> PhaseDQN
         PhaseScoringPolicy,
         envs,
         **{name: values[name] for name in names},
+        # A short run begins to learn early enough to learn at all.
+        learning_starts=min(int(values["learning_starts"]), int(values["n_timesteps"]) // 5),
         # SB3 would learn between the steps; it is done while the workers simulate instead.
         train_freq=1,
         gradient_steps=0,

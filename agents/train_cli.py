@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ _PLAIN_EVERY_S = 30.0
 )
 @click.option("--steps", type=click.IntRange(1), help="Decisions to take (5 s each).")
 @click.option("--minutes", type=click.FloatRange(0.1), help="Stop after this wall-clock time.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 @click.option("--resume", is_flag=True, help="Go on with the stopped run in --out.")
 @click.option(
@@ -74,6 +75,8 @@ def train(
         raise MissingDependencyError(str(error.name or error), "train", "signals train") from error
     from scenarios.catalog import load
 
+    if minutes is not None and not math.isfinite(minutes):
+        raise InputError(f"--minutes is {minutes}; give a finite number")
     if len(scenario) > 1:
         raise InputError(
             f"{len(scenario)} scenarios given; junctions of different shape are trained one by one"
@@ -94,6 +97,11 @@ def train(
     plan = TrainingPlan(name, chosen, out, seed, values, minutes, workers)
     config = prepare_folder(plan, resume)
     if resume:
+        if periods and list(chosen) != list(config["periods"]):
+            raise InputError(
+                f"{out} trains on {', '.join(config['periods'])}, not {', '.join(chosen)}; "
+                "leave --period out, or train into a new folder"
+            )
         stored = dict(config["hyperparameters"])
         stored["n_timesteps"] = max(steps or 0, int(stored["n_timesteps"]))
         plan = TrainingPlan(
@@ -153,7 +161,9 @@ class _Display:
 
     def show(self, progress: Progress) -> None:
         """Show where the run stands."""
-        text = f"{progress.episodes} runs, {progress.lost_veh_h:.0f} veh-h lost a run"
+        text = f"{progress.episodes} runs"
+        if progress.episodes and math.isfinite(progress.lost_veh_h):
+            text += f", {progress.lost_veh_h:.0f} veh-h lost a run"
         if progress.validation_s is not None:
             text += f", validation {progress.validation_s:.1f} s/veh (best {progress.best_s:.1f})"
         if self._bar is not None:

@@ -61,7 +61,8 @@ class Command:
         phase: Index of the phase to serve, None for the controller's own plan.
         phase_name: Its name.
         not_before_s: Clock time from which it holds (s since midnight).
-        expires_at_s: Clock time from which the controller is on its own plan.
+        expires_at_s: Clock time from which the controller is on its own plan, on the scale of the
+            poll's clock: it does not wrap at midnight.
         reason: ``kept``, ``changed``, why the guard refuses it now, or `LOCAL_PLAN`.
         why: One line when the reason is `LOCAL_PLAN`, else empty.
         granted: Whether the guard grants the wish at this moment.
@@ -245,7 +246,8 @@ class JunctionRuntime:
             return "a reading is infinite"
         if np.isnan(readings.values).all():
             return "no detector answers"
-        return ""
+        contradiction = self.spec.guard.contradiction(request.state)
+        return f"the lights contradict each other: {contradiction}" if contradiction else ""
 
     def _local_plan(
         self, request: DecisionRequest, why: str, observation: Observation | None = None

@@ -11,7 +11,8 @@ from scenarios.demand import Demand
 from scenarios.network import Network, build_network, sumo_version
 from scenarios.schema import Period, Site, Step, Timing
 from scenarios.sitefile import read_site
-from signals.errors import PlanError, ScenarioError, UnknownNameError
+from signals.errors import JunctionError, PlanError, ScenarioError, UnknownNameError
+from signals.guard import Guard
 from signals.junction import Junction
 from signals.netreader import read_junction
 from signals.plan import Plan, RingStep
@@ -60,12 +61,18 @@ class Scenario:
     @cached_property
     def junction(self) -> Junction:
         """The junction, its phases checked against the conflicts of the net."""
-        return read_junction(
-            self.network.net_file,
-            self.site.id,
-            timing_rules(self.site.timing),
-            tuple(self.site.phases.items()),
-        )
+        try:
+            junction = read_junction(
+                self.network.net_file,
+                self.site.id,
+                timing_rules(self.site.timing),
+                tuple(self.site.phases.items()),
+            )
+            # The guard refuses a maximum red that nobody could keep: say so before any run.
+            Guard(junction)
+        except JunctionError as error:
+            raise ScenarioError(f"{self.site_file}: {error}") from error
+        return junction
 
     def period(self, name: str | None) -> tuple[str, Period]:
         """A period by name; None is the first.

@@ -88,7 +88,7 @@ class MissingDependencyError(InputError):
     def __init__(self, what: str, extra: str, needed_for: str) -> None:
         super().__init__(
             f"{what} is not installed, but {needed_for} needs it; "
-            f"run: pip install 'seoul-signals[{extra}]'"
+            f"install the extra '{extra}', in the product's folder: pip install '.[{extra}]'"
         )
 
 

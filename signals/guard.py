@@ -321,6 +321,23 @@ class Guard:
             target, granted, reason = options.fallback, False, "invalid"
         return self._advance(state, target, calls), Verdict(target, granted, reason)
 
+    def contradiction(self, state: GuardState) -> str:
+        """What in a state the guard could never have shown, or an empty string.
+
+        Args:
+            state: A state that somebody else reports.
+        """
+        for group in range(self._size):
+            if state.indications[group] == RED:
+                continue
+            for foe in self._foes[group]:
+                if state.indications[foe] != RED:
+                    return f"{self._ids[group]} and {self._ids[foe]} conflict and both have the way"
+            if state.indications[group] == GREEN and group not in self._members[state.phase]:
+                name = self.junction.phases[state.phase].name
+                return f"{self._ids[group]} is green but not part of phase {name}"
+        return ""
+
     def _may_stay(self, state: GuardState) -> bool:
         """Whether `options` is sure to grant the present phase, found without asking the others."""
         if state.held_s >= self._max_green:

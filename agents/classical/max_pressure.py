@@ -34,7 +34,7 @@ class MaxPressure:
         junction: Junction,
         plan: Plan,
         decision_interval_s: int = 5,
-        bonus: float = 0.3,
+        bonus: float = 1.0,
         moving_weight: float = 1.0,
     ) -> None:
         self.decision_interval_s = decision_interval_s

@@ -6,6 +6,7 @@ flow by KHCM, both in `signals.capacity`.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -19,6 +20,9 @@ from signals.plan import Plan
 
 _LOST_PER_CHANGE_S = 2.0
 """Start-up loss that the end of yellow does not give back (s, assumed)."""
+_HIDDEN_DEMAND = 1.15
+"""Demand over counted volume of a movement whose queue seldom clears (assumed)."""
+_SMOOTHING = 0.05
 
 
 class Webster:
@@ -30,6 +34,7 @@ class Webster:
         window_s: Volumes are counted over this long (s).
         heavy_share: Share of buses and trucks for the saturation flow (assumed).
         max_cycle_s: Longest cycle (s).
+        saturation_goal: Degree of saturation that no phase should exceed.
     """
 
     name = "webster"
@@ -41,12 +46,14 @@ class Webster:
         plan: Plan,
         window_s: int = 900,
         heavy_share: float = 0.1,
-        max_cycle_s: int = 180,
+        max_cycle_s: int = 160,
+        saturation_goal: float = 0.85,
     ) -> None:
         self._junction = junction
         self._stages = stages(junction, plan)
         self._window_s = window_s
         self._max_cycle_s = max_cycle_s
+        self._saturation_goal = saturation_goal
         width = {lane.id: lane.width_m for lane in junction.lanes}
         self._saturation = np.array(
             [
@@ -72,6 +79,7 @@ class Webster:
     def reset(self, seed: int) -> None:
         """Forget the counted volumes."""
         self._counts: deque[tuple[float, NDArray[np.float64]]] = deque()
+        self._standing = np.zeros(len(self._junction.movements))
         self._splits = [stage.split_s for stage in self._stages]
         self._begun_s: float | None = None
         self.cycle_s = sum(self._splits)
@@ -80,6 +88,8 @@ class Webster:
         """The phase whose turn it is in the present cycle."""
         if not self._counts or clock_s - self._counts[-1][0] >= 10.0:
             self._counts.append((clock_s, observation.measures.passed.copy()))
+            jammed = observation.measures.far_stopped > 0
+            self._standing += _SMOOTHING * (jammed - self._standing)
             while clock_s - self._counts[0][0] > self._window_s:
                 self._counts.popleft()
         if self._begun_s is None:
@@ -99,7 +109,9 @@ class Webster:
         last_s, last = self._counts[-1]
         if last_s - first_s < min(300, self._window_s):
             return
-        flow = (last - first) * 3600.0 / (last_s - first_s)
+        # A queue that never clears hides demand behind its capacity: count it as more.
+        growth = np.where(self._standing > 0.5, _HIDDEN_DEMAND, 1.0)
+        flow = growth * (last - first) * 3600.0 / (last_s - first_s)
         ratios = []
         for stage in self._stages:
             # A group's need is met in all its turns together: shared by their number.
@@ -127,11 +139,24 @@ class Webster:
             )
             for stage in self._stages
         ]
-        cycle_s = capacity.webster_cycle_s(
-            sum(lost),
-            sum(ratios),
-            minimum_s=sum(shortest),
-            maximum_s=max(self._max_cycle_s, sum(shortest)),
+        least_s = math.ceil(
+            capacity.webster_cycle_s(
+                sum(lost),
+                sum(ratios),
+                minimum_s=sum(shortest),
+                maximum_s=max(self._max_cycle_s, sum(shortest)),
+            )
         )
-        self.cycle_s = round(cycle_s + 0.499)
-        self._splits = list(capacity.splits_s(self.cycle_s, ratios, shortest, lost))
+        # Where walks hold some phases long, Webster's cycle starves the others: lengthen it until
+        # every phase is below the wanted degree of saturation.
+        best = float("inf")
+        for cycle_s in range(least_s, max(self._max_cycle_s, least_s) + 1):
+            splits = capacity.splits_s(cycle_s, ratios, shortest, lost)
+            worst = max(
+                need * cycle_s / max(split_s - lost_s, 1.0)
+                for need, split_s, lost_s in zip(ratios, splits, lost, strict=True)
+            )
+            if worst < best - 1e-9:
+                best, self.cycle_s, self._splits = worst, cycle_s, list(splits)
+            if worst <= self._saturation_goal:
+                break

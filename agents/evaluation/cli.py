@@ -70,7 +70,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print one J
 @click.option("--period", help="Period of the day. Default: the scenario's first.")
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 2**31 - 1),
     default=HELD_OUT_SEEDS.start,
     show_default=True,
     help="Demand day.",
@@ -134,7 +134,7 @@ def simulate(
 )
 @click.option(
     "--first-seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 2**31 - 1),
     default=HELD_OUT_SEEDS.start,
     show_default=True,
     help="First demand day; those from the default on are never trained on.",
