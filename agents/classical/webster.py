@@ -46,8 +46,8 @@ class Webster:
         plan: Plan,
         window_s: int = 900,
         heavy_share: float = 0.1,
-        max_cycle_s: int = 160,
-        saturation_goal: float = 0.85,
+        max_cycle_s: int = 145,
+        saturation_goal: float = 0.7,
     ) -> None:
         self._junction = junction
         self._stages = stages(junction, plan)
