@@ -13,6 +13,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 
 from signals.errors import InputError, MissingDependencyError
+from signals.options import FiniteRange
 
 if TYPE_CHECKING:
     from agents.train import Progress
@@ -27,7 +28,7 @@ _PLAIN_EVERY_S = 30.0
     "--period", "periods", multiple=True, help="Period to train on; repeat it. Default: all."
 )
 @click.option("--steps", type=click.IntRange(1), help="Decisions to take (5 s each).")
-@click.option("--minutes", type=click.FloatRange(0.1), help="Stop after this wall-clock time.")
+@click.option("--minutes", type=FiniteRange(0.1, 10080.0), help="Stop after this wall-clock time.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 @click.option("--resume", is_flag=True, help="Go on with the stopped run in --out.")
@@ -75,8 +76,6 @@ def train(
         raise MissingDependencyError(str(error.name or error), "train", "signals train") from error
     from scenarios.catalog import load
 
-    if minutes is not None and not math.isfinite(minutes):
-        raise InputError(f"--minutes is {minutes}; give a finite number")
     if len(scenario) > 1:
         raise InputError(
             f"{len(scenario)} scenarios given; junctions of different shape are trained one by one"

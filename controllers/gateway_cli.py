@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from signals.options import FiniteRange
+
 if TYPE_CHECKING:
     from controllers.gateway import SimulatedController
     from signals.world import World
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Demand day.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(0, 1440, min_open=True),
     help="End after this many simulated minutes.",
 )
 @click.option("--realtime", is_flag=True, help="One simulated second a second.")

@@ -26,6 +26,7 @@ from typing import Any, Final
 import click
 
 from signals.errors import InputError, OutputError, WorkError
+from signals.options import FiniteRange
 
 SCENARIO: Final = "gangnam"
 PERIOD: Final = "am_peak"
@@ -203,7 +204,7 @@ def wait_for(
 @click.option("--quick", is_flag=True, help="A shorter training and shorter runs.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(0.1, 60),
+    type=FiniteRange(0.1, 60),
     help="Train for this wall-clock time. Default: 2.25.",
 )
 @click.option("--keep", is_flag=True, help="Keep SUMO's trip records and the checkpoint, too.")

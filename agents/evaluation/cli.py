@@ -24,6 +24,7 @@ from agents.resolve import agent_for, check_spec
 from scenarios.demand import HELD_OUT_SEEDS
 from signals.capacity import junction_los
 from signals.errors import InputError
+from signals.options import FiniteRange
 from signals.simulation.sumo_backend import SumoBackend
 from signals.world import World, resolve
 
@@ -56,7 +57,7 @@ _out_option = click.option(
     help="New folder for tripinfo XML, lights, metrics and configuration.",
 )
 _minutes_option = click.option(
-    "--minutes", type=click.FloatRange(min=1.0), help="End each run early, for a quick look."
+    "--minutes", type=FiniteRange(1.0, 1440.0), help="End each run early, for a quick look."
 )
 _emissions_option = click.option("--emissions", is_flag=True, help="Compute CO2 (slower).")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
