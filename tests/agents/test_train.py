@@ -106,6 +106,20 @@ def test_a_finished_run_goes_on_with_resume(trained, tmp_path):
     assert state["decisions"] == 1000
 
 
+def test_a_run_that_has_all_its_decisions_says_so(trained, tmp_path):
+    folder = tmp_path / "done"
+    shutil.copytree(trained, folder)
+    done = signals_command("train", "gangnam", "--resume", "--steps", "100", "--out", str(folder))
+    assert done.returncode == 2, done.stderr
+    assert "give more --steps" in done.stderr
+    assert not (folder / "checkpoint.part").exists()
+    done = signals_command(
+        *("train", "gangnam", "--period", "midday", "--resume", "--out", str(folder)),
+    )
+    assert done.returncode == 2
+    assert "trains on night" in done.stderr
+
+
 def test_interrupt_saves_and_resume_goes_on(tmp_path):
     folder = tmp_path / "stopped"
     command = [
@@ -174,6 +188,9 @@ def test_hyperparameters_are_checked(tmp_path):
         hyperparameters("dqn", "gangnam", file)
     file.write_text("default: {gamma: high}\n")
     with pytest.raises(InputError, match="gamma is 'high'"):
+        hyperparameters("dqn", "gangnam", file)
+    file.write_text("gamma: 0.5\n")
+    with pytest.raises(InputError, match="put it under 'default:'"):
         hyperparameters("dqn", "gangnam", file)
     file.write_text("gangnam: {gamma: 0.9}\n")
     assert hyperparameters("dqn", "gangnam", file)["gamma"] == 0.9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -239,3 +240,29 @@ def test_foreign_indication_is_refused(cases: list[Case]) -> None:
     data["indications"][0] = 5
     with pytest.raises(ContractError, match="indications"):
         GuardState.from_dict(data, case.junction)
+
+
+def test_the_guards_own_states_never_contradict_themselves(cases: list[Case]) -> None:
+    for case in cases:
+        guard, dice = Guard(case.junction), random.Random(4)
+        state = guard.start(0)
+        for _ in range(400):
+            state, _verdict = guard.tick(state, dice.randrange(len(case.junction.phases)))
+            assert guard.contradiction(state) == ""
+
+
+def test_states_the_guard_could_not_show_are_named(cases: list[Case]) -> None:
+    junction = next(case.junction for case in cases if case.junction.conflicts)
+    guard = Guard(junction)
+    state = guard.start(0)
+    size = len(junction.groups)
+    everything_green = replace(state, indications=(GREEN,) * size)
+    assert "conflict" in guard.contradiction(everything_green)
+    stranger = next(
+        index
+        for index, group in enumerate(junction.groups)
+        if group.id not in junction.phases[0].groups
+    )
+    lights = list(state.indications)
+    lights[stranger] = GREEN
+    assert "not part of phase" in guard.contradiction(replace(state, indications=tuple(lights)))
