@@ -210,7 +210,7 @@ class TestWithSumo:
         assert found.returncode == 2
         assert found.stderr.splitlines() == [
             "signals: error: libsumo is not installed, but a simulation needs it; "
-            "run: pip install 'seoul-signals[sim]'"
+            "install the extra 'sim', in the product's folder: pip install '.[sim]'"
         ]
 
 
@@ -218,7 +218,7 @@ def test_missing_torch_is_said_by_train() -> None:
     code = BLOCKED.format(names=("torch",))
     found = python(code, "train", "gangnam", "--steps", "1", "--out", "never-made")
     assert found.returncode == 2
-    assert "pip install 'seoul-signals[train]'" in found.stderr
+    assert "pip install '.[train]'" in found.stderr
     assert found.stderr.count("\n") == 1
     assert not (ROOT / "never-made").exists()
 

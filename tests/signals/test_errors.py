@@ -51,5 +51,6 @@ def test_no_names_at_all() -> None:
 def test_missing_dependency_says_what_to_install() -> None:
     text = str(MissingDependencyError("libsumo", "sim", "simulating"))
     assert text == (
-        "libsumo is not installed, but simulating needs it; run: pip install 'seoul-signals[sim]'"
+        "libsumo is not installed, but simulating needs it; "
+        "install the extra 'sim', in the product's folder: pip install '.[sim]'"
     )
