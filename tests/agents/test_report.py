@@ -251,7 +251,7 @@ def test_days_that_are_not_held_out_are_named(folder: Folder) -> None:
 def test_classical_agents_alone_and_nothing_recorded(folder: Folder) -> None:
     text = build_page(folder(agents=CLASSICAL, recorded=False))
     assert 'data-verdict="none"' in text
-    assert "max_pressure does best" in text
+    assert "max_pressure has the lowest mean delay" in text
     assert "No lights were kept" in text
 
 
