@@ -6,9 +6,9 @@ pool, its own embedding and its own relation to the phase, every movement says w
 worth to it. The score of a phase is the sum over movements. Nothing depends on the number or the
 order of movements and phases.
 
-That the score is a sum is what makes it learnable in minutes: the time lost by each signal group
-is observed by itself, so that the parts can be learned from their own outcomes instead of one
-number that every stream of the junction disturbs (value decomposition, as in the hybrid reward
+The score is a sum so that the time lost by each signal group, which is observed by itself, can be
+learned by the parts that answer for it, instead of one number that every stream of the junction
+disturbs (value decomposition, as in the hybrid reward
 architecture of van Seijen et al., 2017).
 """
 
