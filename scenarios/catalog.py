@@ -112,8 +112,8 @@ class Scenario:
         return World(
             scenario=self.name,
             period=name,
-            junction=self.junction,
-            plan=plan,
+            junctions=(self.junction,),
+            plans=(plan,),
             net_file=self.network.net_file,
             additional_files=(self.network.stops_file,),
             begin_s=found.begin_s,

@@ -1,4 +1,4 @@
-"""A world: one junction at one time of day, ready to be simulated.
+"""A world: one or more junctions at one time of day, ready to be simulated.
 
 Scenarios are found through the entry-point group ``seoul_signals.scenarios``, so that this package
 needs to know none of them.
@@ -25,8 +25,8 @@ class World:
     Attributes:
         scenario: Catalogue name or folder.
         period: Period of the day, e.g. ``am_peak``.
-        junction: The controlled junction.
-        plan: Its time-of-day plan for the period.
+        junctions: The signalised junctions, each under a guard of its own.
+        plans: The time-of-day plan of each junction for the period, in the same order.
         net_file: SUMO net.
         additional_files: Further SUMO inputs (stops, vehicle types).
         begin_s: Clock time at which demand and control begin (s since midnight).
@@ -38,8 +38,8 @@ class World:
 
     scenario: str
     period: str
-    junction: Junction
-    plan: Plan
+    junctions: tuple[Junction, ...]
+    plans: tuple[Plan, ...]
     net_file: Path
     additional_files: tuple[Path, ...]
     begin_s: int
@@ -47,6 +47,32 @@ class World:
     routes: Callable[[int], Path]
     sumo_options: tuple[str, ...]
     content_hash: str
+
+    @property
+    def junction(self) -> Junction:
+        """The only junction.
+
+        Raises:
+            InputError: The scenario is a network of several.
+        """
+        return self.junctions[self._only()]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the only junction.
+
+        Raises:
+            InputError: The scenario is a network of several.
+        """
+        return self.plans[self._only()]
+
+    def _only(self) -> int:
+        if len(self.junctions) != 1:
+            raise InputError(
+                f"scenario '{self.scenario}' has {len(self.junctions)} junctions "
+                f"({', '.join(item.id for item in self.junctions[:10])}), and this works on one"
+            )
+        return 0
 
 
 def resolve(scenario: str, period: str | None = None) -> World:

@@ -75,8 +75,8 @@ def world_of(net: Path, folder: Path, minutes: int = 10) -> World:
     return World(
         scenario="grid",
         period="am_peak",
-        junction=junction,
-        plan=plan_of(junction),
+        junctions=(junction,),
+        plans=(plan_of(junction),),
         net_file=net,
         additional_files=(),
         begin_s=BEGIN_S,
