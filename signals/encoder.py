@@ -111,7 +111,7 @@ class Encoder:
 
     def _sum(self, kind: DetectorKind, values: NDArray[np.float64]) -> NDArray[np.float64]:
         rows, columns = self._pairs[kind]
-        return np.bincount(rows, values[columns], minlength=self._size)
+        return _sums(rows, values[columns], self._size)
 
     def _movements(self, specs: Sequence[ObservationSpec]) -> None:
         limits: list[float] = []
@@ -246,9 +246,7 @@ class Encoder:
             exit=count[exits],
             exit_stopped=stopped[exits],
             waiting=stopped[walk],
-            missing=np.bincount(
-                self._own_rows, dead[self._own] * self._own_share, minlength=self._size
-            ),
+            missing=_sums(self._own_rows, dead[self._own] * self._own_share, self._size),
         )
 
     def _mean(
@@ -386,6 +384,10 @@ def _places(sizes: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Junction, and row within it, of each row of the arrays."""
     junction = np.repeat(np.arange(len(sizes)), sizes)
     return junction, np.concatenate([np.arange(size) for size in sizes])
+
+
+def _sums(rows: NDArray[np.intp], weights: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    return np.bincount(rows, weights, minlength=size).astype(np.float64, copy=False)
 
 
 def _together(parts: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:

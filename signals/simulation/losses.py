@@ -66,7 +66,7 @@ class LossMeter:
                 owner[index] = street
         if self._weight is not None:
             gained *= np.fromiter(map(self._weight, ids), np.float64, size)
-        lost = np.bincount(owner, gained, minlength=rest + 1)
+        lost = np.bincount(owner, gained, minlength=rest + 1).astype(np.float64, copy=False)
         self._known = dict(zip(ids, total.tolist(), strict=True))
         self._owners = dict(zip(ids, now.tolist(), strict=True))
         self._wait_outside(lost)

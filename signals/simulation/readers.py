@@ -229,8 +229,7 @@ class _Zones:
         gap_m = front_m[1:] - rear_m[:-1]
         joined = (row[1:] == row[:-1]) & (gap_m > 0.0) & (gap_m <= JAM_GAP_M)
         taken_m[1:] += np.where(joined, gap_m, 0.0)
-        found: NDArray[np.float64] = np.bincount(row, taken_m, minlength=self._size)
-        return found
+        return np.bincount(row, taken_m, minlength=self._size).astype(np.float64, copy=False)
 
 
 def _walker_reader(sumo: ModuleType, junction: Junction, spec: DetectorSpec) -> Any:
