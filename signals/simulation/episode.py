@@ -197,7 +197,7 @@ class Episode:
 
     def read_all(self) -> tuple[Readings, ...]:
         """What the detectors of each junction report now; also kept as ``last_readings``."""
-        values = self._backend.values()
+        values = self.values()
         found = []
         begin = 0
         for run in self.junctions:
@@ -206,6 +206,10 @@ class Episode:
             found.append(run.last_readings)
             begin = end
         return tuple(found)
+
+    def values(self) -> NDArray[np.float64]:
+        """(detectors of all junctions, fields) fresh readings of this moment."""
+        return self._backend.values()
 
     def states(self) -> list[GuardState]:
         """Lights and timers of each junction."""
@@ -298,7 +302,7 @@ class Episode:
     def readings(self) -> Readings:
         """What the detectors of the only junction report now."""
         _ = self.only
-        return Readings(self.clock_s, self._backend.values())
+        return Readings(self.clock_s, self.values())
 
     def observe(self) -> Observation:
         """What an agent of the only junction sees now."""

@@ -144,7 +144,7 @@ class _Loops:
         for index in np.flatnonzero(self._counts & (gap_s <= since_s)).tolist():
             self._counted[index] = self._counter(names[index])
         table[self._rows, 0] = np.where(self._counts, self._counted, np.nan)
-        table[self._rows, 4] = gap_s < 1.0  # somebody was on it in the second that has passed
+        table[self._rows, 4] = gap_s <= 1.0  # somebody was on it in the second that has passed
         table[self._rows, 5] = np.minimum(gap_s, MAX_GAP_S)
 
 
