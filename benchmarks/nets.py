@@ -118,9 +118,7 @@ def _junctions(net_file: Path) -> tuple[Junction, ...]:
     kept = net_file.with_suffix(".junctions.json")
     if kept.is_file():
         return tuple(Junction.from_dict(item) for item in json.loads(kept.read_text()))
-    lights = sorted(
-        {str(item.get("id")) for item in ElementTree.parse(net_file).iter("tlLogic")}
-    )
+    lights = sorted({str(item.get("id")) for item in ElementTree.parse(net_file).iter("tlLogic")})
     junctions = tuple(read_junction(net_file, light, RULES) for light in lights)
     kept.write_text(json.dumps([junction.to_dict() for junction in junctions]))
     return junctions

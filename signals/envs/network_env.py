@@ -22,7 +22,7 @@ except ImportError as error:
     raise MissingDependencyError("pettingzoo", "sim", "NetworkEnv") from error
 
 
-class NetworkEnv(ParallelEnv[str, dict[str, NDArray[np.float32]], int]):
+class NetworkEnv(ParallelEnv[str, dict[str, NDArray[np.float32]], int]):  # type: ignore[misc]
     """Choose the phase of every junction every few seconds; guards keep every light lawful.
 
     Agents are junction ids. Observation of each: dict of float32 vectors in [0, 1], the arrays of
