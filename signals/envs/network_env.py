@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from signals.envs.network_run import NetworkRun, NetworkSettings, NetworkStep
+from signals.envs.network_run import NetworkRun, NetworkStep, network_settings
 from signals.errors import InputError, MissingDependencyError
 from signals.features import Maxima
 from signals.recording import Recorder
@@ -188,26 +188,3 @@ class NetworkEnv(ParallelEnv[str, dict[str, NDArray[np.float32]], int]):  # type
         assert self._step is not None
         step = self._step
         return {name: step.info(row) for row, name in enumerate(self.possible_agents)}
-
-
-def network_settings(
-    scenario: str | World,
-    period: str | Sequence[str] | None = None,
-    control: Sequence[str] | None = None,
-    decision_interval_s: int = 5,
-    reward: str = "lost_seconds",
-    gui: bool = False,
-    sumo_options: Sequence[str] = (),
-    walkers_share: tuple[float, float] = (1.0, 1.0),
-) -> NetworkSettings:
-    """`NetworkSettings` from any sequences."""
-    return NetworkSettings(
-        scenario,
-        period if period is None or isinstance(period, str) else tuple(period),
-        None if control is None else tuple(control),
-        decision_interval_s,
-        reward,
-        gui,
-        tuple(sumo_options),
-        walkers_share,
-    )

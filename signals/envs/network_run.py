@@ -47,6 +47,29 @@ class NetworkSettings:
     walkers_share: tuple[float, float] = (1.0, 1.0)
 
 
+def network_settings(
+    scenario: str | World,
+    period: str | Sequence[str] | None = None,
+    control: Sequence[str] | None = None,
+    decision_interval_s: int = 5,
+    reward: str = "lost_seconds",
+    gui: bool = False,
+    sumo_options: Sequence[str] = (),
+    walkers_share: tuple[float, float] = (1.0, 1.0),
+) -> NetworkSettings:
+    """`NetworkSettings` from any sequences."""
+    return NetworkSettings(
+        scenario,
+        period if period is None or isinstance(period, str) else tuple(period),
+        None if control is None else tuple(control),
+        decision_interval_s,
+        reward,
+        gui,
+        tuple(sumo_options),
+        walkers_share,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkStep:
     """What came of one step, for the controlled junctions in their order.
