@@ -350,6 +350,11 @@ class Guard:
         quiet = self._max_green - state.held_s
         if quiet <= 0:
             return 0
+        green = True
+        for group in self._vehicles[state.phase]:
+            green = green and state.indications[group] == GREEN
+        if green == (state.held_s == 0):
+            return 0  # no tick made this state
         members = self._members[state.phase]
         shown, elapsed, waited = state.indications, state.elapsed_s, state.waiting_s
         for group, indication in enumerate(shown):
@@ -392,10 +397,9 @@ class Guard:
             state: Present state.
             seconds: At most ``quiet_s(state)``.
         """
-        held = all(state.indications[group] == GREEN for group in self._vehicles[state.phase])
         return GuardState(
             phase=state.phase,
-            held_s=state.held_s + seconds if held else 0,
+            held_s=state.held_s and state.held_s + seconds,
             indications=state.indications,
             elapsed_s=tuple([shown_s + seconds for shown_s in state.elapsed_s]),
             served=state.served,
@@ -433,8 +437,9 @@ class Guard:
     def _begun(self, state: GuardState) -> bool:
         """Whether every vehicle group of the phase is green and every owed walk has begun."""
         vehicles = self._vehicles[state.phase]
-        if any(state.indications[group] != GREEN for group in vehicles):
-            return False
+        for group in vehicles:
+            if state.indications[group] != GREEN:
+                return False
         return bool(vehicles) or all(
             state.served[group] or state.waiting_s[group] == 0 or not self._may_walk(state, group)
             for group in self._walkers[state.phase]

@@ -39,7 +39,6 @@ class LossMeter:
         self._streets = streets
         self._traffic = traffic
         self._weight = weight
-        self._loss = call(sumo, "vehicle", "getTimeLoss")
         self._delay = call(sumo, "vehicle", "getDepartDelay")
         self._route = call(sumo, "vehicle", "getRoute")
         self._pending = call(sumo, "simulation", "getPendingVehicles")
@@ -57,7 +56,7 @@ class LossMeter:
         rest = self._streets.rest
         before = self._places_before(seen)
         known = before >= 0
-        total = np.fromiter(map(self._loss, ids), np.float64, size)
+        total = seen.loss_s
         gained = total.copy()
         gained[known] -= self._known[before[known]]
         now = self._streets.owner[seen.lane]

@@ -103,7 +103,7 @@ class DetectorReader:
         """
         table = self._blank.copy()
         self._loops.read(table, clock_s)
-        self._zones.read(table, self._traffic.look(), self._traffic.length_m)
+        self._zones.read(table, self._traffic.look())
         for row, _, _, reader in self._walkers:
             table[row, :2] = reader()
         return table
@@ -241,7 +241,6 @@ class _Zones:
         self,
         table: NDArray[np.float64],
         seen: Snapshot,
-        length_m: Callable[[str], float],
     ) -> None:
         times = self._on_lane[seen.lane]
         vehicle = np.repeat(np.arange(len(times)), times)
@@ -260,7 +259,7 @@ class _Zones:
         table[rows, 1] = np.bincount(row[stopped], minlength=size)[rows]
         total = np.bincount(row, speed_mps, minlength=size)[rows]
         table[rows, 3] = np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0)
-        table[self._queues, 2] = self._queue_m(seen, vehicle[stopped], stretch[stopped], length_m)[
+        table[self._queues, 2] = self._queue_m(seen, vehicle[stopped], stretch[stopped])[
             self._queues
         ]
 
@@ -269,7 +268,6 @@ class _Zones:
         seen: Snapshot,
         vehicle: NDArray[np.intp],
         stretch: NDArray[np.intp],
-        length_m: Callable[[str], float],
     ) -> NDArray[np.float64]:
         """(detectors,) street that stopped vehicles and the gaps between them take (m)."""
         row = self._row[stretch]
@@ -277,11 +275,7 @@ class _Zones:
         front_m = self._ahead_m[stretch] + self._end_m[stretch] - seen.position_m[vehicle]
         order = np.lexsort((front_m, row))
         row, front_m = row[order], front_m[order]
-        ids = seen.ids
-        long_m = np.fromiter(
-            (length_m(ids[index]) for index in vehicle[order].tolist()), np.float64, len(order)
-        )
-        rear_m = np.minimum(front_m + long_m, self._length_m[row])
+        rear_m = np.minimum(front_m + seen.length_m[vehicle[order]], self._length_m[row])
         taken_m = rear_m - front_m
         gap_m = front_m[1:] - rear_m[:-1]
         joined = (row[1:] == row[:-1]) & (gap_m > 0.0) & (gap_m <= JAM_GAP_M)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from signals.simulation.streets import Streets
 
+_ROUNDING_S = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -25,6 +27,8 @@ class Snapshot:
         lane: (vehicles,) number of the lane, see `Streets.lanes`.
         position_m: (vehicles,) front bumper, from the lane's beginning (m).
         speed_mps: (vehicles,) m/s.
+        loss_s: (vehicles,) time lost since departure (s).
+        length_m: (vehicles,) m.
     """
 
     ids: tuple[str, ...]
@@ -32,6 +36,8 @@ class Snapshot:
     lane: NDArray[np.intp]
     position_m: NDArray[np.float64]
     speed_mps: NDArray[np.float64]
+    loss_s: NDArray[np.float64]
+    length_m: NDArray[np.float64]
 
 
 class Traffic:
@@ -47,14 +53,16 @@ class Traffic:
         self._lane = call(sumo, "vehicle", "getLaneID")
         self._position = call(sumo, "vehicle", "getLanePosition")
         self._speed = call(sumo, "vehicle", "getSpeed")
+        self._loss = call(sumo, "vehicle", "getTimeLoss")
+        self._clock = call(sumo, "simulation", "getTime")
         self._length = call(sumo, "vehicle", "getLength")
         self._streets = streets
         none = np.zeros(0, dtype=np.intp)
-        self._seen = Snapshot((), none, none, np.zeros(0), np.zeros(0))
+        self._seen = Snapshot((), none, none, *[np.zeros(0)] * 4)
+        self._clock_s = 0.0
         self._places: dict[str, int] = {}
         self._fresh = False
         self.looks = 0
-        self._lengths_m: dict[str, float] = {}
 
     def passed(self) -> None:
         """A second has passed: what was seen is no more."""
@@ -64,35 +72,38 @@ class Traffic:
         """All vehicles now."""
         if not self._fresh:
             last, ids = self._seen, self._ids()
-            size, number = len(ids), self._streets.lanes.__getitem__
+            size, number, clock_s = len(ids), self._streets.lanes, self._clock()
             before = np.fromiter(map(self._places.get, ids, repeat(-1)), np.intp, size)
-            position_m = np.fromiter(map(self._position, ids), np.float64, size)
-            # Who is at the very same place stands: half of the vehicles need not be asked more.
-            # One in a thousand of them has changed lanes on the spot; that shows when it moves on.
+            loss_s = np.fromiter(map(self._loss, ids), np.float64, size)
+            # Who has lost the whole time since the last look has stood: nothing else is new. One in
+            # a thousand of them has changed lanes on the spot; that shows when it moves on.
             known = np.flatnonzero(before >= 0)
-            stands = known[last.position_m[before[known]] == position_m[known]]
+            since_s = clock_s - self._clock_s
+            waited = loss_s[known] - last.loss_s[before[known]] > since_s - _ROUNDING_S
+            stands = known[waited & (last.speed_mps[before[known]] == 0.0)]
             moves = np.ones(size, dtype=np.bool_)
             moves[stands] = False
-            moving = [ids[index] for index in np.flatnonzero(moves).tolist()]
-            speed_mps = np.zeros(size)
-            speed_mps[moves] = np.fromiter(map(self._speed, moving), np.float64, len(moving))
-            lane = np.empty(size, dtype=np.intp)
+            lane, position_m, speed_mps = np.empty(size, np.intp), np.empty(size), np.zeros(size)
             lane[stands] = last.lane[before[stands]]
-            lane[moves] = np.fromiter(map(number, map(self._lane, moving)), np.intp, len(moving))
-            self._seen = Snapshot(ids, before, lane, position_m, speed_mps)
+            position_m[stands] = last.position_m[before[stands]]
+            where, place, speed = self._lane, self._position, self._speed
+            # All of one vehicle at once: SUMO finds it faster the second time.
+            asked = [
+                (number[where(name)], place(name), speed(name))
+                for name in [ids[index] for index in np.flatnonzero(moves).tolist()]
+            ]
+            if asked:
+                lane[moves], position_m[moves], speed_mps[moves] = zip(*asked, strict=True)
+            length_m = np.empty(size)
+            length_m[known] = last.length_m[before[known]]
+            for index in np.flatnonzero(before < 0).tolist():
+                length_m[index] = self._length(ids[index])
+            self._seen = Snapshot(ids, before, lane, position_m, speed_mps, loss_s, length_m)
+            self._clock_s = clock_s
             self._places = dict(zip(ids, range(size), strict=True))
             self._fresh = True
             self.looks += 1
         return self._seen
-
-    def length_m(self, vehicle: str) -> float:
-        """Length of a vehicle on the road (m)."""
-        found = self._lengths_m.get(vehicle)
-        if found is None:
-            if len(self._lengths_m) > 50_000:  # a day has more vehicles than one moment
-                self._lengths_m.clear()
-            found = self._lengths_m[vehicle] = float(self._length(vehicle))
-        return found
 
 
 def call(sumo: ModuleType, domain: str, name: str) -> Callable[..., Any]:
