@@ -112,25 +112,33 @@ def bare(world: World, plan: dict[str, Any]) -> tuple[Stepper, Callable[[], int]
 
 
 def sumo_rl_env(world: World) -> Any:
-    """sumo-rl's parallel environment on the same net and demand, its defaults otherwise."""
+    """sumo-rl's environment on the same net and demand, its defaults otherwise.
+
+    Its PettingZoo form does not start with present releases of PettingZoo, so that its own form for
+    many agents is taken, which does less.
+    """
     os.environ["LIBSUMO_AS_TRACI"] = "1"
     import sumo
 
     os.environ.setdefault("SUMO_HOME", sumo.SUMO_HOME)
     import sumo_rl
 
-    return sumo_rl.parallel_env(
+    options = list(world.sumo_options)
+    teleport_s = -1
+    if "--time-to-teleport" in options:  # its own argument, and SUMO takes no option twice
+        at = options.index("--time-to-teleport")
+        teleport_s = int(float(options[at + 1]))
+        del options[at : at + 2]
+    return sumo_rl.SumoEnvironment(
         net_file=str(world.net_file),
         route_file=str(world.routes(DAY)),
         begin_time=world.begin_s,
         num_seconds=world.end_s - world.begin_s,
         delta_time=INTERVAL_S,
+        time_to_teleport=teleport_s,
         sumo_seed=DAY,
         sumo_warnings=False,
-        add_system_info=True,
-        additional_sumo_cmd=" ".join(
-            [*_additional(world), "--no-step-log", "true", *world.sumo_options]
-        ),
+        additional_sumo_cmd=" ".join([*_additional(world), "--no-step-log", "true", *options]),
     )
 
 
@@ -234,10 +242,10 @@ def _record_sumo_rl(world: World, wishes: list[Any]) -> int:
     """Its greens in turn, 30 s each."""
     env = sumo_rl_env(world)
     env.reset(seed=DAY)
-    signals = len(env.agents)
+    signals = len(env.ts_ids)
     for number in range((world.end_s - world.begin_s) // INTERVAL_S):
         row = {
-            name: int(number * INTERVAL_S // 30 % env.action_space(name).n) for name in env.agents
+            name: int(number * INTERVAL_S // 30 % env.action_spaces(name).n) for name in env.ts_ids
         }
         wishes.append(row)
         env.step(row)
