@@ -8,6 +8,7 @@ Hasselt, Guez and Silver, 2016.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +20,9 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from torch.nn import functional
 
+from agents.learned.choices import DISCOUNT_STEP_S
 from agents.learned.vecenv import OverlappedVecEnv
 from signals.junction import Junction
-
-DISCOUNT_STEP_S = 5.0
-"""``gamma`` is the discount over this many seconds."""
 
 
 def membership(junction: Junction, parts: int) -> torch.Tensor:
@@ -218,8 +217,11 @@ class PhaseDQN(DQN):
         self._last_infos = infos
         self._last_obs = new_obs
 
+    left: Callable[[], float] | None = None
+    """Not used: exploration falls with the decisions taken."""
+
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_pending", "_last_infos", "membership"]
+        return [*super()._excluded_save_params(), "_pending", "_last_infos", "membership", "left"]
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Gradient steps on Huber loss against double-Q targets, part by part.
