@@ -11,7 +11,9 @@ from scenarios.demand import Demand
 from scenarios.network import Network, build_network, sumo_version
 from scenarios.schema import Period, Site, Step, Timing
 from scenarios.sitefile import read_site
-from signals.errors import JunctionError, PlanError, ScenarioError, UnknownNameError
+from signals.detectors import layout
+from signals.errors import InputError, JunctionError, PlanError, ScenarioError, UnknownNameError
+from signals.faults import FaultSpec, check_faults
 from signals.guard import Guard
 from signals.junction import Junction
 from signals.netreader import read_junction
@@ -104,6 +106,20 @@ class Scenario:
         """The demand of a period."""
         return Demand(self.site, self.period(period)[0])
 
+    @cached_property
+    def faults(self) -> tuple[FaultSpec, ...]:
+        """What is wrong with the detectors.
+
+        Raises:
+            ScenarioError: a fault names a detector that the junction does not have.
+        """
+        found = tuple(entry.spec() for entry in self.site.faults)
+        try:
+            check_faults(found, {self.junction.id: layout(self.junction)})
+        except InputError as error:
+            raise ScenarioError(f"{self.site_file}: faults: {error}") from error
+        return found
+
     def world(self, period: str | None) -> World:
         """The scenario at one time of day, ready to be simulated."""
         name, found = self.period(period)
@@ -123,6 +139,7 @@ class Scenario:
             content_hash=digest(
                 self.site.model_dump_json(), name, demand.key, self.junction.hash, sumo_version()
             ),
+            faults=self.faults,
         )
 
 

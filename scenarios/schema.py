@@ -12,6 +12,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from scenarios.faults import FaultEntry
+
 T = TypeVar("T")
 
 Mark = Literal["S", "M", "G"]
@@ -277,6 +279,7 @@ class Site(_Strict):
     phases: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
     demand: Demand
     periods: Annotated[dict[Name, Period], Field(min_length=1)]
+    faults: list[FaultEntry] = Field(default_factory=list)
 
     def __reduce__(self) -> tuple[Callable[[str], Site], tuple[str]]:
         """Pickled as JSON: the parametrised `Marked` classes cannot be looked up by name."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals.detectors import Readings
+from signals.faults import FaultModel
 from signals.guard import Guard, Verdict
 from signals.observation import Observation, ObservationSpec
 from signals.recording import Recorder
@@ -41,7 +42,14 @@ class Episode:
             seed: Demand day.
             options: Recording and SUMO options.
         """
-        self._backend.start(self.world, seed, self.spec.detectors, options or RunOptions())
+        options = options or RunOptions()
+        self._faults = FaultModel(
+            (*self.world.faults, *options.faults),
+            self.spec.detectors,
+            seed,
+            self.world.junction.id,
+        )
+        self._backend.start(self.world, seed, self.spec.detectors, options)
         self.state = self.guard.start(self.world.plan.wish(self.world.junction, self.world.begin_s))
         self.clock_s = float(self.world.begin_s)
 
@@ -51,8 +59,8 @@ class Episode:
         return self.clock_s >= self.world.end_s
 
     def readings(self) -> Readings:
-        """What the detectors report now."""
-        return Readings(self.clock_s, self._backend.values())
+        """What the detectors report now, faults included."""
+        return self._faults.apply(Readings(self.clock_s, self._backend.values()))
 
     def observe(self) -> Observation:
         """What an agent sees now."""
@@ -76,6 +84,8 @@ class Episode:
         if self._recorder is not None:
             self._recorder.second(self.clock_s, lights, wish, self.state, verdict)
         self.clock_s = self._backend.clock_s()
+        if self._faults.remembers:
+            self.readings()
         return verdict
 
     def lost_by_group_s(self) -> NDArray[np.float64]:
