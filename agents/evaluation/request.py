@@ -11,8 +11,10 @@ from typing import Any
 from agents.evaluation.document import is_classical
 from agents.evaluation.jobs import Job
 from agents.evaluation.sumo_options import check_options
-from agents.resolve import check_spec
+from agents.resolve import agents_for, check_spec
+from signals.detectors import layout
 from signals.errors import InputError
+from signals.faults import FaultSpec, check_faults
 from signals.simulation.sumo_backend import SumoBackend
 from signals.world import World, resolve
 
