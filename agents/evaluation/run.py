@@ -66,8 +66,10 @@ def run_world(world: World, agent: Agent | Sequence[Agent], job: Job) -> RunResu
         for each in agents:
             each.reset(job.seed)
         try:
-            _start(episode, job, RunOptions(trips_file, extra, job.emissions, faults=job.faults))
             with closing_told():
+                _start(
+                    episode, job, RunOptions(trips_file, extra, job.emissions, faults=job.faults)
+                )
                 watch.begin(import_module("traci" if job.gui else "libsumo"))
                 _drive(episode, agents, watch, tally)
         finally:
