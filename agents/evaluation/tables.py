@@ -142,6 +142,7 @@ def print_summary(results: Sequence[RunResult]) -> None:
         )
     console.print(table)
     if network:
+        console.print("\ndelay s/veh at the junctions where most time is lost:")
         console.print(_junction_means(results))
     _print_faults(console, results)
     found = comparisons(results)
@@ -155,7 +156,7 @@ def print_summary(results: Sequence[RunResult]) -> None:
 
 
 def _junction_means(results: Sequence[RunResult]) -> Table:
-    """Where most time is lost: delay of junctions by period and agent, mean over days."""
+    """Delay of junctions by period and agent, mean over days; the most lost time first."""
     cases = list(dict.fromkeys((result.period, result.agent) for result in results))
     sums: dict[str, dict[tuple[str, str], list[float]]] = {}
     lost: dict[str, float] = {}
@@ -171,7 +172,6 @@ def _junction_means(results: Sequence[RunResult]) -> Table:
     for name in sorted(lost, key=lambda item: (-lost[item], item))[:_MOST_JUNCTIONS]:
         delays = [sums[name].get(case, []) for case in cases]
         table.add_row(name, *(_number(sum(d) / len(d) if d else None) for d in delays))
-    table.caption = "delay s/veh at the junctions where most time is lost"
     return table
 
 
