@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scenarios.cache import digest
 from scenarios.demand import Demand
@@ -18,6 +19,9 @@ from signals.netreader import read_junction
 from signals.plan import Plan, RingStep
 from signals.timing import TimingRules
 from signals.world import World
+
+if TYPE_CHECKING:
+    from scenarios.streets.scenario import StreetScenario
 
 SITE_FILE = "site.yaml"
 _SHIPPED = Path(__file__).parent / "seoul"
@@ -52,6 +56,11 @@ class Scenario:
     name: str
     site_file: Path
     site: Site
+
+    @property
+    def periods(self) -> tuple[str, ...]:
+        """Periods of the day."""
+        return tuple(self.site.periods)
 
     @cached_property
     def network(self) -> Network:
@@ -131,7 +140,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{SITE_FILE}")))
 
 
-def load(name_or_path: str) -> Scenario:
+def load(name_or_path: str) -> Scenario | StreetScenario:
     """A shipped scenario by name, or a folder (or site file) of the user's own.
 
     Raises:
@@ -158,8 +167,14 @@ def load(name_or_path: str) -> Scenario:
 
 
 @cache
-def _loaded(name: str, file: Path, _mtime_ns: int, _size: int) -> Scenario:
-    return Scenario(name, file, read_site(file))
+def _loaded(name: str, file: Path, _mtime_ns: int, _size: int) -> Scenario | StreetScenario:
+    site = read_site(file)
+    if isinstance(site, Site):
+        return Scenario(name, file, site)
+    # Imported here because a junction of a network is a `Scenario` itself.
+    from scenarios.streets.scenario import StreetScenario
+
+    return StreetScenario(name, file, site)
 
 
 def world(name: str, period: str | None = None) -> World:

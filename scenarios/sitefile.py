@@ -14,13 +14,16 @@ from pydantic import BaseModel, ValidationError
 
 from scenarios.checks import site_problems
 from scenarios.schema import Site
+from scenarios.streets.checks import street_problems
+from scenarios.streets.inherit import spread
+from scenarios.streets.schema import StreetSite
 from signals.errors import ScenarioError
 
 Loc = tuple[str | int, ...]
 
 
-def read_site(path: Path) -> Site:
-    """The site of a file, checked.
+def read_site(path: Path) -> Site | StreetSite:
+    """The site of a file, checked; its key `format` says which of the two formats it has.
 
     Args:
         path: The site file, YAML.
@@ -42,7 +45,7 @@ def read_site(path: Path) -> Site:
     return parse_site(text, path)
 
 
-def parse_site(text: str, path: Path) -> Site:
+def parse_site(text: str, path: Path) -> Site | StreetSite:
     """The site of a YAML text; `path` only names it in messages.
 
     Raises:
@@ -65,15 +68,18 @@ def parse_site(text: str, path: Path) -> Site:
     if doubled is not None:
         key, line = doubled
         raise ScenarioError(f"{path}:{line}: key '{key}' stands twice; keep one")
+    model: type[Site] | type[StreetSite] = Site
+    if data.get("format") == 2:
+        model, data = StreetSite, spread(data)
     try:
-        site = Site.model_validate(data)
+        site = model.model_validate(data)
     except ValidationError as error:
         found = error.errors()
         # A mistyped key also leaves the right one missing: name the typo.
         first = min(found, key=lambda item: item["type"] != "extra_forbidden")
-        loc, message = _worded(first)
+        loc, message = _worded(model, first)
         raise _error(path, root, loc, message, len(found) - 1) from None
-    problems = site_problems(site)
+    problems = street_problems(site) if isinstance(site, StreetSite) else site_problems(site)
     if problems:
         loc, message = problems[0]
         raise _error(path, root, loc, message, len(problems) - 1)
@@ -113,12 +119,12 @@ def _error(path: Path, root: yaml.Node | None, loc: Loc, message: str, more: int
     return ScenarioError(f"{path}:{line_of(root, loc)}: {where}: {message}{rest}")
 
 
-def _worded(error: Any) -> tuple[Loc, str]:
+def _worded(root: type[BaseModel], error: Any) -> tuple[Loc, str]:
     """Place and message of one pydantic error."""
     loc: Loc = tuple(part for part in error["loc"] if part != "[key]")
     kind = error["type"]
     if kind == "extra_forbidden":
-        model = _model_at(Site, loc[:-1])
+        model = _model_at(root, loc[:-1])
         allowed = model.model_fields if model else ()
         return loc, f"unknown key; {nearest(str(loc[-1]), allowed)}"
     if kind == "missing":
@@ -131,7 +137,7 @@ def _worded(error: Any) -> tuple[Loc, str]:
         expected = str(error["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
         return loc, f"is {text}; {nearest(str(given), expected.split(', '))}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        model = _model_at(Site, loc)
+        model = _model_at(root, loc)
         keys = f" with the keys {', '.join(model.model_fields)}" if model else ""
         return loc, f"is {text}; allowed: a mapping{keys}"
     words = str(error["msg"])
