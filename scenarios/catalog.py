@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scenarios.cache import digest
 from scenarios.demand import Demand
+from scenarios.faults import site_faults
 from scenarios.network import Network, build_network, sumo_version
 from scenarios.schema import Period, Site, Step, Timing
 from scenarios.sitefile import read_site
-from signals.detectors import layout
-from signals.errors import InputError, JunctionError, PlanError, ScenarioError, UnknownNameError
-from signals.faults import FaultSpec, check_faults
+from signals.errors import JunctionError, PlanError, ScenarioError, UnknownNameError
 from signals.guard import Guard
 from signals.junction import Junction
 from signals.netreader import read_junction
 from signals.plan import Plan, RingStep
 from signals.timing import TimingRules
 from signals.world import World
+
+if TYPE_CHECKING:
+    from scenarios.streets.scenario import StreetScenario
 
 SITE_FILE = "site.yaml"
 _SHIPPED = Path(__file__).parent / "seoul"
@@ -54,6 +57,11 @@ class Scenario:
     name: str
     site_file: Path
     site: Site
+
+    @property
+    def periods(self) -> tuple[str, ...]:
+        """Periods of the day."""
+        return tuple(self.site.periods)
 
     @cached_property
     def network(self) -> Network:
@@ -106,20 +114,6 @@ class Scenario:
         """The demand of a period."""
         return Demand(self.site, self.period(period)[0])
 
-    @cached_property
-    def faults(self) -> tuple[FaultSpec, ...]:
-        """What is wrong with the detectors.
-
-        Raises:
-            ScenarioError: a fault names a detector that the junction does not have.
-        """
-        found = tuple(entry.spec() for entry in self.site.faults)
-        try:
-            check_faults(found, {self.junction.id: layout(self.junction)})
-        except InputError as error:
-            raise ScenarioError(f"{self.site_file}: faults: {error}") from error
-        return found
-
     def world(self, period: str | None) -> World:
         """The scenario at one time of day, ready to be simulated."""
         name, found = self.period(period)
@@ -139,7 +133,7 @@ class Scenario:
             content_hash=digest(
                 self.site.model_dump_json(), name, demand.key, self.junction.hash, sumo_version()
             ),
-            faults=self.faults,
+            faults=site_faults(self.site.faults, (self.junction,), self.site_file),
         )
 
 
@@ -148,7 +142,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{SITE_FILE}")))
 
 
-def load(name_or_path: str) -> Scenario:
+def load(name_or_path: str) -> Scenario | StreetScenario:
     """A shipped scenario by name, or a folder (or site file) of the user's own.
 
     Raises:
@@ -175,8 +169,14 @@ def load(name_or_path: str) -> Scenario:
 
 
 @cache
-def _loaded(name: str, file: Path, _mtime_ns: int, _size: int) -> Scenario:
-    return Scenario(name, file, read_site(file))
+def _loaded(name: str, file: Path, _mtime_ns: int, _size: int) -> Scenario | StreetScenario:
+    site = read_site(file)
+    if isinstance(site, Site):
+        return Scenario(name, file, site)
+    # Imported here because a junction of a network is a `Scenario` itself.
+    from scenarios.streets.scenario import StreetScenario
+
+    return StreetScenario(name, file, site)
 
 
 def world(name: str, period: str | None = None) -> World:

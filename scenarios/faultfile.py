@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scenarios.faults import FaultFile
-from scenarios.sitefile import parse_model, read_text
+from scenarios.sitefile import fitted, parse_yaml, read_text
 from signals.faults import FaultSpec
 
 
@@ -18,5 +18,5 @@ def read_faults(path: Path) -> tuple[FaultSpec, ...]:
     Raises:
         ScenarioError: It cannot be read or holds no faults; the message gives the line.
     """
-    content, _ = parse_model(FaultFile, read_text(path, "fault"), path)
-    return tuple(entry.spec() for entry in content.faults)
+    data, root = parse_yaml(FaultFile, read_text(path, "fault"), path)
+    return tuple(entry.spec() for entry in fitted(FaultFile, data, root, path).faults)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from signals.errors import InputError
-from signals.faults import FaultKind, FaultSpec, clock_seconds
+from signals.detectors import layout
+from signals.errors import InputError, ScenarioError
+from signals.faults import FaultKind, FaultSpec, check_faults, clock_seconds
+from signals.junction import Junction
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Clock = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
@@ -63,3 +67,19 @@ class FaultFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     faults: Annotated[list[FaultEntry], Field(min_length=1)]
+
+
+def site_faults(
+    entries: Iterable[FaultEntry], junctions: Sequence[Junction], site_file: Path
+) -> tuple[FaultSpec, ...]:
+    """The faults of a site, checked against its detectors.
+
+    Raises:
+        ScenarioError: a fault names a detector that no junction has.
+    """
+    found = tuple(entry.spec() for entry in entries)
+    try:
+        check_faults(found, {junction.id: layout(junction) for junction in junctions})
+    except InputError as error:
+        raise ScenarioError(f"{site_file}: faults: {error}") from error
+    return found

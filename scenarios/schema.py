@@ -301,6 +301,9 @@ def marked_values(model: BaseModel, prefix: str = "") -> list[tuple[str, object,
         return [(prefix, f"lanes {model.lanes} to {model.to}", model.mark, model.source)]
     if isinstance(model, SitePlan):
         return [(prefix, f"cycle {model.cycle_s} s", model.mark, model.source)]
+    mark, source, cycle = (getattr(model, key, None) for key in ("mark", "source", "cycle_s"))
+    if mark is not None:
+        found.append((prefix, f"plans with a cycle of {cycle} s", mark, str(source)))
     for name in type(model).model_fields:
         value = getattr(model, name)
         path = f"{prefix}.{name}" if prefix else name

@@ -235,14 +235,15 @@ def site_facts(scenario: str) -> tuple[str, Mapping[str, str], Provenance | None
         The name itself and nothing else when the catalogue does not know the scenario.
     """
     from scenarios.catalog import load
-    from scenarios.schema import marked_values
+    from scenarios.schema import Site, marked_values
 
     try:
         site = load(scenario).site
     except SignalsError:
         return scenario, {}, None
-    marks = [mark for _, _, mark, _ in marked_values(site)]
-    streets = {name: leg.street for name, leg in site.legs.items()}
+    marks = [str(mark) for _, _, mark, _ in marked_values(site)]
+    legs = site.legs if isinstance(site, Site) else {}
+    streets = {name: leg.street for name, leg in legs.items()}
     return site.title, streets, Provenance(marks.count("G"), len(marks))
 
 
