@@ -53,6 +53,11 @@ def faults_of(results: Sequence[RunResult]) -> list[str]:
     return list(dict.fromkeys(fault for result in results for fault in result.faults))
 
 
+def notes_of(results: Sequence[RunResult]) -> list[str]:
+    """What the scenario says that every result must say."""
+    return list(dict.fromkeys(note for result in results for note in result.notes))
+
+
 def document(results: Sequence[RunResult], with_summary: bool = True) -> dict[str, Any]:
     """What ``--json`` prints and a result folder keeps.
 
@@ -62,6 +67,7 @@ def document(results: Sequence[RunResult], with_summary: bool = True) -> dict[st
     """
     found: dict[str, Any] = {
         "faults": faults_of(results),
+        "notes": notes_of(results),
         "runs": [result.to_dict() for result in results],
     }
     if with_summary:

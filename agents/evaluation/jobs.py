@@ -77,6 +77,7 @@ class RunResult:
         timeline: Queue length by approach, see `QueueSampler.series`.
         controls: By junction id, in the world's order.
         faults: Faults of the detectors, in words.
+        notes: What the scenario says that its results must say, see `signals.world.World`.
         wall_s: Time the run took.
     """
 
@@ -90,6 +91,7 @@ class RunResult:
     timeline: dict[str, Any] = field(repr=False)
     controls: Mapping[str, Control] = field(repr=False)
     faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     wall_s: float = 0.0
 
     @property
@@ -119,6 +121,7 @@ class RunResult:
             "phase_s": self.phase_s,
             "granted": self.granted,
             "faults": list(self.faults),
+            "notes": list(self.notes),
             "wall_s": round(self.wall_s, 2),
             "trips": None if self.trips is None else str(self.trips),
         }

@@ -95,6 +95,7 @@ class Request:
             "duration_s": self.duration_s,
             "emissions": self.emissions,
             "sumo": list(self.sumo),
+            "notes": list(dict.fromkeys(note for w in self.worlds.values() for note in w.notes)),
             "faults": [spec.text for spec in dict.fromkeys((*scenario_faults, *self.faults))],
         }
 

@@ -88,6 +88,7 @@ def run_world(world: World, agent: Agent | Sequence[Agent], job: Job) -> RunResu
         timeline=watch.series(),
         controls=tally.controls(),
         faults=tuple(spec.text for spec in (*world.faults, *job.faults)),
+        notes=world.notes,
         wall_s=time.perf_counter() - started_s,
     )
 

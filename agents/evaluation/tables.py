@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.classical import NAMES
-from agents.evaluation.document import comparisons, faults_of, is_classical, summaries
+from agents.evaluation.document import comparisons, faults_of, is_classical, notes_of, summaries
 from agents.evaluation.jobs import RunResult
 from signals.capacity import junction_los
 from signals.metrics import RunMetrics
@@ -63,7 +63,7 @@ def print_run(result: RunResult) -> None:
             f"the {_MOST_JUNCTIONS} of {len(metrics.junctions)} junctions where most time is lost; "
             "all of them: --json"
         )
-    _print_faults(console, [result])
+    _print_conditions(console, [result])
     for flag in metrics.flags:
         console.print(f"warning: {flag}")
 
@@ -110,7 +110,9 @@ def _junctions(metrics: RunMetrics) -> Table:
     return table
 
 
-def _print_faults(console: Console, results: Sequence[RunResult]) -> None:
+def _print_conditions(console: Console, results: Sequence[RunResult]) -> None:
+    for note in notes_of(results):
+        console.print(f"note: {note}")
     for fault in faults_of(results):
         console.print(f"detector fault: {fault}")
 
@@ -144,7 +146,7 @@ def print_summary(results: Sequence[RunResult]) -> None:
     if network:
         console.print("\ndelay s/veh at the junctions where most time is lost:")
         console.print(_junction_means(results))
-    _print_faults(console, results)
+    _print_conditions(console, results)
     found = comparisons(results)
     for comparison in found:
         console.print(comparison.sentence())

@@ -23,7 +23,8 @@ SITE = Path(__file__).parents[2] / "scenarios" / "seoul" / "gangnam" / "site.yam
 
 def site_timing(site_file: Path) -> dict[str, Any]:
     """The timing inputs of a site file, without the product's own reader."""
-    timing = yaml.safe_load(site_file.read_text(encoding="utf-8"))["timing"]
+    site = yaml.safe_load(site_file.read_text(encoding="utf-8"))
+    timing = site["timing"] if "timing" in site else site["defaults"]["timing"]
     return {name: entry["value"] for name, entry in timing.items() if name != "max_green_s"}
 
 
