@@ -392,6 +392,15 @@ class FaultModel:
         return int.from_bytes(found, "big")
 
 
+def as_faults(items: Iterable[FaultSpec | str]) -> tuple[FaultSpec, ...]:
+    """Faults of which some are short forms, see `FaultSpec.parse`.
+
+    Raises:
+        InputError: One of them is no fault.
+    """
+    return tuple(FaultSpec.parse(item) if isinstance(item, str) else item for item in items)
+
+
 def check_faults(
     specs: Iterable[FaultSpec], detectors: Mapping[str, Sequence[DetectorSpec]]
 ) -> None:

@@ -204,25 +204,25 @@ class Episode:
 
     def read_all(self) -> tuple[Readings, ...]:
         """What the detectors of each junction report now; also kept as ``last_readings``."""
-        found = self._arriving()
-        for run, readings in zip(self.junctions, found, strict=True):
-            run.last_readings = readings
-        return found
-
-    def _arriving(self) -> tuple[Readings, ...]:
-        """Readings of this moment, faults included."""
-        values = self._backend.values()
+        values = self.values()
         found = []
         begin = 0
         for run in self.junctions:
             end = begin + len(run.spec.detectors)
-            found.append(Readings(self.clock_s, values[begin:end]))
+            run.last_readings = Readings(self.clock_s, values[begin:end])
+            found.append(run.last_readings)
             begin = end
-        if self._faults:
-            found = [
-                model.apply(readings) for model, readings in zip(self._faults, found, strict=True)
-            ]
         return tuple(found)
+
+    def values(self) -> NDArray[np.float64]:
+        """(detectors of all junctions, fields) fresh readings of this moment, faults included."""
+        values = self._backend.values()
+        begin = 0
+        for run, model in zip(self.junctions, self._faults, strict=False):
+            mine = slice(begin, begin + len(run.spec.detectors))
+            values[mine] = model.apply(Readings(self.clock_s, values[mine])).values
+            begin = mine.stop
+        return values
 
     def states(self) -> list[GuardState]:
         """Lights and timers of each junction."""
@@ -254,7 +254,7 @@ class Episode:
                 recorder.second(self.clock_s, run.lights, wish, run.state, verdict)
         self.clock_s = self._backend.clock_s()
         if self._noting:
-            self._arriving()
+            self.values()
         return tuple(verdicts)
 
     def _tick_with_calls(self, wishes: Sequence[int]) -> list[Verdict]:
@@ -317,7 +317,7 @@ class Episode:
     def readings(self) -> Readings:
         """What the detectors of the only junction report now."""
         _ = self.only
-        return self._arriving()[0]
+        return Readings(self.clock_s, self.values())
 
     def observe(self) -> Observation:
         """What an agent of the only junction sees now."""

@@ -86,7 +86,7 @@ class SumoBackend:
         streets = self._streets_of(world)
         self._traffic = Traffic(self._sumo, streets)
         self._reader = DetectorReader(
-            self._sumo, world.junctions, detectors, streets, self._traffic
+            self._sumo, world.junctions, detectors, streets, self._traffic, world.begin_s
         )
         self._losses = LossMeter(self._sumo, streets, self._traffic)
         self._person_losses = PersonLossMeter(
