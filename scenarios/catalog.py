@@ -114,6 +114,11 @@ class Scenario:
         """The demand of a period."""
         return Demand(self.site, self.period(period)[0])
 
+    def additional_files(self, period: str | None) -> tuple[Path, ...]:
+        """Bus stops."""
+        self.period(period)
+        return (self.network.stops_file,)
+
     def world(self, period: str | None) -> World:
         """The scenario at one time of day, ready to be simulated."""
         name, found = self.period(period)
@@ -125,7 +130,7 @@ class Scenario:
             junctions=(self.junction,),
             plans=(plan,),
             net_file=self.network.net_file,
-            additional_files=(self.network.stops_file,),
+            additional_files=self.additional_files(name),
             begin_s=found.begin_s,
             end_s=found.end_s,
             routes=demand.file,

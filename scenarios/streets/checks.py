@@ -190,6 +190,13 @@ def _demand(streets: Streets) -> Iterator[Problem]:
         if ref not in demand.entries:
             yield ("demand", "entries"), f"leg {ref} has no demand; add it"
     yield from _per_period(streets.site, demand.speed_factor.value, ("demand", "speed_factor"))
+    for key, table in (
+        ("friction", demand.friction),
+        ("kerb", demand.kerb.level if demand.kerb else None),
+    ):
+        for period in table.value if table else ():
+            if period not in streets.site.periods:
+                yield ("demand", key, period), unknown("period", period, streets.site.periods)
     for name, levels in demand.level.value.items():
         if name not in demand.volumes:
             yield ("demand", "level", name), unknown("volume", name, demand.volumes)

@@ -325,7 +325,7 @@ class StreetDemand:
         if kerb is None:
             return ""
         share = {str(key): part for key, part in kerb.share.value.items()}.get(kind, 0.0)
-        if random.random() >= share:
+        if random.random() >= share * kerb.level.value.get(self.base, 1.0):
             return ""
         blocks = [place for place, _ in moves[1:] if self._block_m(place) >= _KERB_LEAST_EDGE_M]
         if not blocks:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from scenarios.schema import Marked
-from scenarios.streets.schema import StreetLeg, StreetSite
+from scenarios.streets.schema import Defaults, StreetLeg, StreetSite
 
 _MARKING = ("mark", "source")
 
@@ -22,27 +22,28 @@ def spread(data: Mapping[str, Any]) -> dict[str, Any]:
     Whatever does not look as expected is left as it is: the schema names the mistake.
     """
     given = copy.deepcopy(dict(data))
-    defaults = given.get("defaults")
-    defaults = defaults if isinstance(defaults, dict) else {}
-    leg_defaults = defaults.get("leg")
+    defaults = _mapping(given.get("defaults"))
+    leg_defaults: Any = defaults.get("leg")
+    # A leg without a mark of its own has that of the defaults.
+    leg_mark = {key: leg_defaults[key] for key in _MARKING if key in _mapping(leg_defaults)}
     leg_defaults = _marked(StreetLeg, leg_defaults, {}) if isinstance(leg_defaults, dict) else {}
     marked: dict[str, Any] = _marked(StreetSite, given, {})
     marked["defaults"] = {"leg": leg_defaults} if leg_defaults else {}
     timing = defaults.get("timing")
-    junctions = marked.get("junctions")
-    for junction in junctions.values() if isinstance(junctions, dict) else ():
+    for junction in _mapping(marked.get("junctions")).values():
         if not isinstance(junction, dict):
             continue
         if isinstance(timing, dict):
-            own = _marked(StreetSite.model_fields["defaults"].annotation, defaults, {})["timing"]
-            junction["timing"] = {**own, **_mapping(junction.get("timing"))}
+            usual = _marked(Defaults, defaults, {})["timing"]
+            junction["timing"] = {**usual, **_mapping(junction.get("timing"))}
         for name in ("phases", "sequence"):
             if name not in junction and name in defaults:
                 junction[name] = copy.deepcopy(defaults[name])
-        legs = junction.get("legs")
-        for name, leg in legs.items() if isinstance(legs, dict) else ():
+        legs = _mapping(junction.get("legs"))
+        for name, leg in legs.items():
             if isinstance(leg, dict):
-                legs[name] = {**copy.deepcopy(leg_defaults), **leg}
+                own = _marked(StreetLeg, leg, leg_mark)
+                legs[name] = {**copy.deepcopy(leg_defaults), **own}
     return marked
 
 

@@ -14,7 +14,7 @@ from scenarios.streets.build import build_network
 from scenarios.streets.demand import JunctionDemand, StreetDemand
 from scenarios.streets.junctions import Streets, leg_ref
 from scenarios.streets.schema import Span, StreetSite
-from scenarios.streets.specials import closure_file
+from scenarios.streets.specials import closure_file, friction_file
 from signals.errors import UnknownNameError
 from signals.junction import Junction
 from signals.plan import Plan
@@ -112,10 +112,13 @@ class StreetScenario:
         return StreetDemand(self.streets, self.period(period)[0])
 
     def additional_files(self, period: str | None) -> tuple[Path, ...]:
-        """Bus stops, and the closed lanes of a special period."""
+        """Bus stops, slow blocks, and the closed lanes of a special period."""
         name = self.period(period)[0]
         special = self.streets.special(name)
         files = [self.network.stops_file]
+        friction = friction_file(self.streets, self.streets.base(name))
+        if friction is not None:
+            files.append(friction)
         if special is not None and special.closure is not None:
             part = self.streets.leg(leg_ref(special.closure.leg))
             files.append(closure_file(self.site.id, name, special.closure, part))

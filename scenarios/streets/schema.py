@@ -149,10 +149,12 @@ class Kerb(_Strict):
 
     Attributes:
         share: Part of the vehicles of a class that stops once on its way.
+        level: Factor on the share, by period; 1 where nothing is given.
         dwell_s: Shortest and longest stop.
     """
 
     share: Marked[dict[VehicleClass, Share]]
+    level: Marked[PerPeriod]
     dwell_s: Marked[tuple[Positive, Positive]]
 
 
@@ -161,14 +163,16 @@ class StreetDemand(_Strict):
 
     Attributes:
         level: Factor on a street's volume, by period; 1 where nothing is given.
-        speed_factor: Factor on everybody's desired speed, by period: what parked cars, people and
-            driveways cost between the junctions.
+        speed_factor: Factor on everybody's desired speed, by period.
+        friction: Speed between the junctions of the site / posted limit, by period: what driveways,
+            parked cars, passengers and people cost there; 1 where nothing is given.
     """
 
     volumes: dict[Name, Volume]
     entries: dict[LegRef, Entry]
     level: Marked[dict[str, PerPeriod]]
     speed_factor: Marked[dict[str, Annotated[float, Field(gt=0.3, le=1.2)]]]
+    friction: Marked[PerPeriod] | None = None
     variation: Variation
     mix: Marked[dict[VehicleClass, Share]]
     persons: Marked[dict[VehicleClass, Annotated[float, Field(ge=1)]]]
