@@ -133,7 +133,7 @@ class NetworkRun:
         self._backend = SumoBackend(settings.gui)
         self._recorders = recorders
         self.random = np.random.default_rng()
-        self._take(Episode(self._days.worlds[0], self._backend, recorders))
+        self._take(Episode(self._days.worlds[0], self._backend, recorders, features_only=True))
         check_faults(
             settings.faults,
             {run.junction.id: run.spec.detectors for run in self.episode.junctions},
@@ -185,7 +185,7 @@ class NetworkRun:
             self.random = np.random.default_rng(seed)
         day = self._days.draw(self.random, options)
         if not self._episode.again(day.world):
-            self._take(Episode(day.world, self._backend, self._recorders))
+            self._take(Episode(day.world, self._backend, self._recorders, features_only=True))
         self._day = day
         self._episode.start(
             day.number,
@@ -195,7 +195,7 @@ class NetworkRun:
                 faults=self._settings.faults,
             ),
         )
-        self._wishes = [0] * len(self._episode.junctions)
+        self._wishes: list[int | None] = [None] * len(self._episode.junctions)
         return self._look(self._episode.clock_s)
 
     def step(self, wishes: Sequence[int]) -> NetworkStep:
@@ -204,16 +204,10 @@ class NetworkRun:
         Args:
             wishes: Phase index for each controlled junction.
         """
-        episode, all_wishes = self._episode, self._wishes
         for index, wish in zip(self._own, wishes, strict=True):
-            all_wishes[index] = int(wish)
-        begun_s = episode.clock_s
-        for _ in range(self._settings.decision_interval_s):
-            for index in self._others:
-                all_wishes[index] = episode.junctions[index].plan_wish(episode.clock_s)
-            episode.tick_all(all_wishes)
-            if episode.finished:
-                break
+            self._wishes[index] = int(wish)
+        begun_s = self._episode.clock_s
+        self._episode.run(self._wishes, self._settings.decision_interval_s)
         return self._look(begun_s)
 
     def _look(self, begun_s: float) -> NetworkStep:

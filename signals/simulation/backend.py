@@ -26,6 +26,7 @@ class RunOptions:
         emissions: Compute CO2 (slower).
         walkers_share: Share of the people on foot that is simulated, for training only.
         faults: Faults of the detectors, further to those of the world.
+        features_only: Leave out detectors that no feature of the observation is made from.
     """
 
     trips_file: Path | None = None
@@ -33,6 +34,7 @@ class RunOptions:
     emissions: bool = False
     walkers_share: float = 1.0
     faults: tuple[FaultSpec, ...] = field(default=())
+    features_only: bool = False
 
 
 class Backend(Protocol):

@@ -32,12 +32,17 @@ def loop_name(junction: int, spec: DetectorSpec) -> str:
     return f"{junction}/{spec.id}"
 
 
-def loops_xml(detectors: Sequence[Sequence[DetectorSpec]]) -> str:
-    """Additional file with the loops of each junction."""
+def loops_xml(detectors: Sequence[Sequence[DetectorSpec]], features_only: bool = False) -> str:
+    """Additional file with the loops of each junction.
+
+    Args:
+        detectors: Detectors of each junction.
+        features_only: Leave out loops that no feature is made from.
+    """
     rows = ["<additional>"]
     for junction, own in enumerate(detectors):
         for spec in own:
-            if _is_loop(spec):
+            if spec.kind == "stop_loop" or (spec.kind == "advance_loop" and not features_only):
                 piece = spec.pieces[0]
                 rows.append(
                     f"<inductionLoop id={quoteattr(loop_name(junction, spec))} "
@@ -63,6 +68,7 @@ class DetectorReader:
         streets: The lanes.
         traffic: The vehicles.
         begin_s: Clock time at which the run begins.
+        features_only: Read stop loops without their counters, and no advance loops.
     """
 
     def __init__(
@@ -73,11 +79,12 @@ class DetectorReader:
         streets: Streets,
         traffic: Traffic,
         begin_s: float,
+        features_only: bool = False,
     ) -> None:
         flat = [spec for own in detectors for spec in own]
         self._traffic = traffic
         self._blank = np.full((len(flat), len(FIELDS)), np.nan)
-        self._loops = _Loops(sumo, detectors, begin_s)
+        self._loops = _Loops(sumo, detectors, begin_s, features_only)
         self._zones = _Zones(flat, streets)
         self._walkers: list[tuple[int, int, str, Callable[[], tuple[int, int]]]] = []
         row = 0
@@ -126,7 +133,11 @@ class _Loops:
     """
 
     def __init__(
-        self, sumo: ModuleType, detectors: Sequence[Sequence[DetectorSpec]], begin_s: float
+        self,
+        sumo: ModuleType,
+        detectors: Sequence[Sequence[DetectorSpec]],
+        begin_s: float,
+        features_only: bool,
     ) -> None:
         self._gap = call(sumo, "inductionloop", "getTimeSinceDetection")
         self._counter = call(sumo, "inductionloop", "getIntervalVehicleNumber")
@@ -134,16 +145,21 @@ class _Loops:
         rows: list[int] = []
         self._names: list[str] = []
         counts: list[bool] = []
+        silent: list[int] = []
         row = 0
         for junction, own in enumerate(detectors):
             for spec in own:
-                if _is_loop(spec):
+                if spec.kind == "advance_loop" and features_only:
+                    silent.append(row)
+                elif _is_loop(spec):
                     rows.append(row)
                     self._names.append(loop_name(junction, spec))
                     counts.append("count" in spec.fields)
                 row += 1
         self._rows = np.array(rows, dtype=np.intp)
         self._counts = np.array(counts, dtype=np.bool_)
+        self._counting = not features_only
+        self._silent = np.array(silent, dtype=np.intp)
         self._begin_s = begin_s
         self._read_s = begin_s
         # Vehicles of the intervals before, of the present one, and its number, loop by loop.
@@ -161,6 +177,12 @@ class _Loops:
         gap_s = np.fromiter(map(self._gap, names), np.float64, len(names))
         since_s = clock_s - self._read_s
         self._read_s = clock_s
+        if not self._counting:
+            table[self._rows, 0] = 0.0
+            table[self._rows, 4] = gap_s <= 1.0
+            table[self._rows, 5] = np.minimum(gap_s, MAX_GAP_S)
+            table[self._silent, 4:] = (0.0, MAX_GAP_S)
+            return
         interval, into_s = divmod(clock_s - self._begin_s, INTERVAL_S)
         for index in np.flatnonzero(self._counts & (gap_s <= since_s)).tolist():
             self._count(index, int(interval), into_s, float(gap_s[index]))
