@@ -10,17 +10,17 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from signals.envs.days import TRAINING_DAYS, Days
 from signals.errors import InputError
+from signals.faults import FaultSpec, as_faults, check_faults
 from signals.observation import Observation, ObservationSpec
 from signals.recording import Recorder
 from signals.rewards import reward_named
 from signals.simulation.backend import RunOptions
 from signals.simulation.episode import Episode
 from signals.simulation.sumo_backend import SumoBackend
-from signals.world import World, resolve
 
-TRAINING_DAYS = 10_000
-"""Demand days drawn when `reset` gets no seed are 0 to this; judging uses other ones."""
+__all__ = ["TRAINING_DAYS", "JunctionEnv"]
 
 
 class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
@@ -42,9 +42,12 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         recorder: Keeps the run when given.
         walkers_share: Bounds of the share of people on foot that a run simulates; below 1 for
             training that is short of time, see `signals.simulation.thinning`.
+        faults: Faults of the detectors, further to the scenario's own: specs or short forms such
+            as ``loss:near_zone/*:0.2``, see `signals.faults`.
 
     Raises:
-        InputError: Unknown scenario, period or reward, or an interval below 1 s.
+        InputError: Unknown scenario, period or reward, an interval below 1 s, or a fault that
+            cannot be.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
@@ -59,28 +62,23 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         sumo_options: Sequence[str] = (),
         recorder: Recorder | None = None,
         walkers_share: tuple[float, float] = (1.0, 1.0),
+        faults: Sequence[FaultSpec | str] = (),
         render_mode: str | None = None,
     ) -> None:
         if decision_interval_s < 1:
             raise InputError(
                 f"decision_interval_s is {decision_interval_s}; give a whole number from 1 up"
             )
-        periods: Sequence[str | None] = (
-            [period] if period is None or isinstance(period, str) else list(period)
-        )
-        if not periods:
-            raise InputError("no period given; name one, or leave it out for the first")
         self.render_mode = render_mode
-        self._worlds: list[World] = [resolve(scenario, name) for name in periods]
+        self._days = Days(scenario, period, walkers_share)
         self._reward = reward_named(reward)
         self._interval_s = decision_interval_s
         self._backend = SumoBackend(gui)
-        if not 0.0 <= walkers_share[0] <= walkers_share[1] <= 1.0:
-            raise InputError(f"walkers_share is {walkers_share}; give two shares from 0 to 1")
-        self._options = RunOptions(extra=tuple(sumo_options))
-        self._walkers_share = walkers_share
+        specs = as_faults(faults)
+        self._options = RunOptions(extra=tuple(sumo_options), faults=specs)
         self._recorder = recorder
-        self._episode = Episode(self._worlds[0], self._backend, recorder)
+        self._episode = Episode(self._days.worlds[0], self._backend, recorder)
+        check_faults(specs, {self.junction.id: self._episode.spec.detectors})
         self._seen: Observation | None = None
         self.observation_space = self._episode.spec.space()
         self.action_space = gymnasium.spaces.Discrete(len(self.junction.phases))
@@ -125,22 +123,11 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
             step), ``plan_wish`` (the plan's phase now), ``day``, ``period``.
         """
         super().reset(seed=seed)
-        chosen = dict(options or {})
-        day = int(chosen.get("day", self.np_random.integers(TRAINING_DAYS)))
-        number = int(self.np_random.integers(len(self._worlds)))
-        if "period" in chosen:
-            names = [world.period for world in self._worlds]
-            if chosen["period"] not in names:
-                raise InputError(
-                    f"this environment has no period '{chosen['period']}'; "
-                    f"allowed: {', '.join(names)}"
-                )
-            number = names.index(chosen["period"])
-        self._episode = Episode(self._worlds[number], self._backend, self._recorder)
-        low, high = self._walkers_share
-        share = high if low == high else float(self.np_random.uniform(low, high))
-        self._episode.start(day, replace(self._options, walkers_share=share))
-        self._day = day
+        day = self._days.draw(self.np_random, options)
+        if not self._episode.again(day.world):
+            self._episode = Episode(day.world, self._backend, self._recorder)
+        self._episode.start(day.number, replace(self._options, walkers_share=day.walkers_share))
+        self._day = day.number
         self._seen = self._episode.observe()
         return self._seen.vectors(), self._info(self._episode.clock_s)
 
@@ -157,13 +144,12 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         wish = int(action)
         if self._recorder is not None:
             self._recorder.decision(self.observation, self._episode.last_readings, wish)
-        parts: NDArray[np.float64] = np.zeros(1)
         begun_s = self._episode.clock_s
         for _ in range(self._interval_s):
             self._episode.tick(wish)
-            parts = parts + self._reward(self._episode)
             if self._episode.finished:
                 break
+        parts = self._reward(self._episode)
         self._seen = self._episode.observe()
         info = self._info(begun_s)
         info["reward_parts"] = parts
@@ -184,12 +170,12 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         self._backend.close()
 
     def _info(self, begun_s: float) -> dict[str, Any]:
-        world, clock_s = self._episode.world, self._episode.clock_s
+        clock_s = self._episode.clock_s
         return {
             "action_mask": self.action_masks(),
             "clock_s": clock_s,
             "step_s": clock_s - begun_s,
-            "plan_wish": world.plan.wish(world.junction, clock_s),
+            "plan_wish": self._episode.only.plan_wish(clock_s),
             "day": self._day,
-            "period": world.period,
+            "period": self._episode.world.period,
         }
