@@ -141,8 +141,7 @@ class Trainer(BaseCallback):
         candidate = self._plan.out / "candidate"
         shutil.rmtree(candidate, ignore_errors=True)
         (candidate / "best").mkdir(parents=True)
-        policy: Any = self.model.policy
-        torch.save(policy.scorer.state_dict(), candidate / "best" / "scorer.pt")
+        torch.save(self._setup.scorer(self.model).state_dict(), candidate / "best" / "scorer.pt")
         shutil.copy(self._plan.out / "config.json", candidate / "config.json")
         write_json(candidate / "best" / "meta.json", {"decisions": self.num_timesteps})
         jobs = [

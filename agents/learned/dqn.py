@@ -22,26 +22,6 @@ from torch.nn import functional
 
 from agents.learned.choices import DISCOUNT_STEP_S
 from agents.learned.vecenv import OverlappedVecEnv
-from signals.junction import Junction
-
-
-def membership(junction: Junction, parts: int) -> torch.Tensor:
-    """Which movements answer for which part of a reward.
-
-    Args:
-        junction: The junction.
-        parts: Number of parts: one for each signal group and one for elsewhere, or 1.
-
-    Returns:
-        (movements, parts) float32.
-    """
-    if parts == 1:
-        return torch.ones(len(junction.movements), 1)
-    table = torch.zeros(len(junction.movements), parts)
-    for row, movement in enumerate(junction.movements):
-        if movement.kind != "pedestrian":
-            table[row, junction.group_index[movement.group]] = 1.0
-    return table
 
 
 @dataclass

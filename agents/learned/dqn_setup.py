@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.learned.choices import make_env
-from agents.learned.dqn import ElapsedReplayBuffer, PhaseDQN, membership
+from agents.learned.dqn import ElapsedReplayBuffer, PhaseDQN
+from agents.learned.network import PhaseScorer, membership
 from agents.learned.policy import PhaseScoringPolicy
 from agents.learned.setup import Say
 from agents.learned.vecenv import OverlappedVecEnv
@@ -82,6 +83,11 @@ class DqnSetup:
         model.load_replay_buffer(folder / "replay.pkl")
         return self._ready(model)
 
+    def scorer(self, model: PhaseDQN) -> PhaseScorer:
+        """See `Setup.scorer`."""
+        found: PhaseScorer = model.policy.scorer  # type: ignore[assignment]
+        return found
+
     def seen(self, model: PhaseDQN) -> dict[str, NDArray[np.float32]]:
         """See `Setup.seen`."""
         buffer: Any = model.replay_buffer
@@ -90,7 +96,6 @@ class DqnSetup:
 
     def _ready(self, model: PhaseDQN) -> PhaseDQN:
         junction = resolve(self._plan.scenario, self._plan.periods[0]).junction
-        by_group = self._values["reward"] == "lost_seconds"
-        model.membership = membership(junction, len(junction.groups) + 1 if by_group else 1)
+        model.membership = membership(junction)
         model.updates_per_step = int(self._values["updates_per_step"])
         return model

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from agents.learned.actor_critic import PhaseActorCritic, clone
 from agents.learned.choices import make_choice_env
 from agents.learned.demonstrations import Lesson, show
+from agents.learned.network import PhaseScorer, membership
 from agents.learned.ppo import PhasePPO
 from agents.learned.setup import Say
 from agents.learned.vecenv import OverlappedVecEnv
 from agents.training import TrainingPlan
 from scenarios.demand import TRAINING_SEEDS
+from signals.world import resolve
 
 _OURS = (
     "n_steps",
@@ -30,7 +32,6 @@ _OURS = (
     "gae_lambda",
     "clip_range",
     "ent_coef",
-    "vf_coef",
     "max_grad_norm",
     "target_kl",
 )
@@ -55,7 +56,7 @@ class PpoSetup:
     def create(self, envs: OverlappedVecEnv) -> PhasePPO:
         """See `Setup.create`."""
         values = self._values
-        return PhasePPO(
+        model = PhasePPO(
             PhaseActorCritic,
             envs,
             learning_rate=_Falling(
@@ -64,9 +65,11 @@ class PpoSetup:
             **{name: values[name] for name in _OURS},
             policy_kwargs={"width": int(values["width"])},
             tensorboard_log=str(self._plan.out / "tensorboard"),
+            vf_coef=0.0,
             seed=self._plan.seed,
             device="cpu",
         )
+        return self._ready(model)
 
     def begin(self, model: PhasePPO, say: Say) -> None:
         """Let the actor choose as the teacher does."""
@@ -107,15 +110,24 @@ class PpoSetup:
             learning_rate=float(values["teacher_learning_rate"]),
             generator=torch.Generator().manual_seed(self._plan.seed),
         )
+        policy: Any = model.policy
+        model.averaged.load_state_dict(policy.scorer.state_dict())
         say("")
 
     def save(self, model: PhasePPO, folder: Path) -> None:
         """See `Setup.save`."""
         model.save(folder / "model.zip")
+        torch.save(model.averaged.state_dict(), folder / "averaged.pt")
 
     def load(self, folder: Path, envs: OverlappedVecEnv) -> PhasePPO:
         """See `Setup.load`."""
-        return PhasePPO.load(folder / "model.zip", env=envs)
+        model = PhasePPO.load(folder / "model.zip", env=envs)
+        model.averaged.load_state_dict(torch.load(folder / "averaged.pt", weights_only=True))
+        return self._ready(model)
+
+    def scorer(self, model: PhasePPO) -> PhaseScorer:
+        """See `Setup.scorer`: the mean of the recent weights."""
+        return model.averaged
 
     def seen(self, model: PhasePPO) -> dict[str, NDArray[np.float32]]:
         """See `Setup.seen`."""
@@ -128,6 +140,14 @@ class PpoSetup:
             name: array.reshape(-1, array.shape[-1])[:rows]
             for name, array in buffer.observations.items()
         }
+
+    def _ready(self, model: PhasePPO) -> PhasePPO:
+        junction = resolve(self._plan.scenario, self._plan.periods[0]).junction
+        model.membership = membership(junction)
+        model.memory = float(self._values["memory"])
+        model.critic_epochs = int(self._values["critic_epochs"])
+        model.critic_learning_rate = float(self._values["critic_learning_rate"])
+        return model
 
 
 class _Falling:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.learned.network import PhaseScorer
 from agents.learned.vecenv import OverlappedVecEnv
 
 Say = Callable[[str], None]
@@ -32,6 +33,9 @@ class Setup(Protocol):
 
     def load(self, folder: Path, envs: OverlappedVecEnv) -> Any:
         """The model that `save` wrote, ready to go on."""
+
+    def scorer(self, model: Any) -> PhaseScorer:
+        """The network that is validated and kept."""
 
     def seen(self, model: Any) -> dict[str, NDArray[np.float32]]:
         """(observations, size) recent flattened observations by name; may be empty."""

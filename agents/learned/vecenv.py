@@ -19,6 +19,8 @@ class OverlappedVecEnv(SubprocVecEnv):
 
     elapsed_s: NDArray[np.float64]
     """(environments,) seconds that the last step took in each."""
+    parts: NDArray[np.float64]
+    """(environments, parts) reward of the last step by part."""
     while_waiting: Callable[[], None] | None = None
 
     def step_wait(self) -> Any:
@@ -27,4 +29,5 @@ class OverlappedVecEnv(SubprocVecEnv):
             self.while_waiting()
         answer = super().step_wait()
         self.elapsed_s = np.array([info["step_s"] for info in answer[3]])
+        self.parts = np.array([info["reward_parts"] for info in answer[3]])
         return answer
