@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from signals.envs.network_run import NetworkSettings, NetworkStep, network_settings
 from signals.envs.network_worker import Failed, Ready, Stepped, work
 from signals.errors import InputError, MissingDependencyError, WorkError
+from signals.faults import FaultSpec
 from signals.observation import space_of
 from signals.world import World
 
@@ -50,6 +51,7 @@ class NetworkVecEnv(VecEnv):
         reward: Name of a term of `signals.rewards`.
         sumo_options: Further SUMO options.
         walkers_share: Bounds of the share of people on foot that a run simulates.
+        faults: Faults of the detectors, further to the scenario's own, see `signals.faults`.
 
     Raises:
         InputError: Something cannot be used.
@@ -68,6 +70,7 @@ class NetworkVecEnv(VecEnv):
         reward: str = "lost_seconds",
         sumo_options: Sequence[str] = (),
         walkers_share: tuple[float, float] = (1.0, 1.0),
+        faults: Sequence[FaultSpec | str] = (),
     ) -> None:
         if simulations < 1:
             raise InputError(f"simulations is {simulations}; give a whole number from 1 up")
@@ -85,6 +88,7 @@ class NetworkVecEnv(VecEnv):
             False,
             sumo_options,
             walkers_share,
+            faults,
         )
         self._lines: list[Connection] = []
         self._workers: list[BaseProcess] = []
