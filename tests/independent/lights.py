@@ -92,6 +92,7 @@ class Way:
     edge: str
     lane: str
     exit: str
+    near_turn: bool
     path: tuple[Point, ...]
 
 
@@ -222,7 +223,9 @@ def read_links(net_file: Path, tls_id: str) -> dict[int, Link]:
         inner = item.get("via", "").rsplit("_", 2)[0].lstrip(":")
         node = inner or edges[item.get("from", "")].get("to", "")
         link.turns.add(item.get("dir", "s"))
-        link.ways.append(Way(node, item.get("from", ""), source, target, tuple(path)))
+        link.ways.append(
+            Way(node, item.get("from", ""), source, target, item.get("dir") in near, tuple(path))
+        )
         link.length_m = max(link.length_m, length_m)
         link.speed_mps = float(lanes[source]["speed"])
         link.uses = _user(lanes[source])
@@ -287,27 +290,32 @@ def _ways_meet(first: Way, second: Way) -> bool:
     return _paths_meet(first.path, second.path)
 
 
-def _on_foot_meet(walkers: Link, drivers: Link) -> bool:
-    return any(
-        way.node == place and _paths_meet(way.path, area)
-        for place, path, _, width_m in walkers.crossings
-        for way in drivers.ways
-        for area in _stripes(path, width_m)
-    )
+def _meetings(first: Link, second: Link) -> list[bool]:
+    """For all ways of two positions that meet, whether a turn to the kerb side is one of them."""
+    found = [
+        one.near_turn or two.near_turn
+        for one in first.ways
+        for two in second.ways
+        if _ways_meet(one, two)
+    ]
+    for walkers, drivers in ((first, second), (second, first)):
+        found += [
+            way.near_turn
+            for place, path, _, width_m in walkers.crossings
+            for way in drivers.ways
+            if way.node == place
+            and any(_paths_meet(way.path, area) for area in _stripes(path, width_m))
+        ]
+    return found
 
 
 def conflicting_pairs(links: Mapping[int, Link]) -> set[tuple[int, int]]:
     """Pairs of link indices whose ways cross or merge, the lower index first."""
-    pairs = set()
-    for one, two in combinations(sorted(links), 2):
-        first, second = links[one], links[two]
-        if (
-            any(_ways_meet(a, b) for a in first.ways for b in second.ways)
-            or _on_foot_meet(first, second)
-            or _on_foot_meet(second, first)
-        ):
-            pairs.add((one, two))
-    return pairs
+    return {
+        (one, two)
+        for one, two in combinations(sorted(links), 2)
+        if _meetings(links[one], links[two])
+    }
 
 
 def yielding_pairs(
@@ -322,7 +330,7 @@ def yielding_pairs(
             for state in states
         )
         one_light = two in together.get(one, ())
-        if links[one].right or links[two].right or in_program or one_light:
+        if in_program or one_light or all(_meetings(links[one], links[two])):
             found.add((one, two))
     return found
 
