@@ -38,6 +38,7 @@ class Indication(IntEnum):
 RED = int(Indication.STOP_AND_REMAIN)
 GREEN = int(Indication.PROTECTED)
 CLEARANCE = int(Indication.PROTECTED_CLEARANCE)
+_FOREVER_S = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,13 @@ class Guard:
                     f"{self._round_s} s; give at least {self._round_s + 2}"
                 )
         self._lights: dict[tuple[int, ...], str] = {}
+        self._leaving = [
+            [tuple(g for g in sorted(before - after)) for after in self._members]
+            for before in self._members
+        ]
+        self._only = [tuple(phase == now for phase in range(count)) for now in range(count)]
+        # One tuple, so that threads that share a guard never see one state's visits as another's.
+        self._last_visits: tuple[GuardState | None, list[tuple[int, int]]] = (None, [])
 
     def _home_phase(self, group: int) -> int:
         """The first phase that serves the group: the one that max red forces."""
@@ -265,15 +273,16 @@ class Guard:
             state: Present state.
         """
         now = state.phase
-        only_now = tuple(phase == now for phase in range(len(self._members)))
+        only_now = self._only[now]
         if not self._begun(state):
             return Options(only_now, "clearance", now)
         open_ = [False] * len(self._members)
         blocked = "free"
+        running = self._running(state)
         for phase in range(len(self._members)):
             if phase == now:
                 continue
-            why = self._unfinished(state, phase)
+            why = self._cut_short(running, phase, now)
             if why is None and not self._keeps_max_red(state, phase, 0):
                 why = "max_red"
             if why is None:
@@ -321,6 +330,75 @@ class Guard:
             target, granted, reason = options.fallback, False, "invalid"
         return self._advance(state, target, calls), Verdict(target, granted, reason)
 
+    def quiet_s(self, state: GuardState) -> int:
+        """How many ticks that wish for the present phase, without calls, would only count on.
+
+        In that time no light changes, every wish for the phase is ``kept``, and `counted` gives
+        the states that the ticks would give. It may be less than the true number, never more.
+
+        Args:
+            state: Present state.
+        """
+        quiet = self._max_green - state.held_s
+        if quiet <= 0:
+            return 0
+        members = self._members[state.phase]
+        shown, elapsed, waited = state.indications, state.elapsed_s, state.waiting_s
+        for group, indication in enumerate(shown):
+            # A state that no tick made: its first tick does more than count.
+            if self._recall or not self._walker[group]:
+                if waited[group] != (elapsed[group] if indication == RED else 0):
+                    return 0
+            elif indication != RED and waited[group] > (indication == CLEARANCE):
+                return 0
+            if indication == GREEN:
+                if self._walker[group]:
+                    left = self._min_green[group] - elapsed[group]
+                elif group in members:
+                    continue
+                else:
+                    return 0
+            elif indication == CLEARANCE:
+                left = self._clearance[group] - elapsed[group]
+            elif group not in members or (
+                self._walker[group] and (state.served[group] or not waited[group])
+            ):
+                continue
+            else:
+                left = 0
+                for foe in self._foes[group]:
+                    if shown[foe] != RED:
+                        left = quiet  # the foe's own change comes first
+                        break
+                    left = max(left, self._all_red[foe] - elapsed[foe])
+            if left < quiet:
+                if left <= 0:
+                    return 0
+                quiet = left
+        return max(0, min(quiet, self._margin_s(state, state.phase, 1) + 1))
+
+    def counted(self, state: GuardState, seconds: int) -> GuardState:
+        """The state after some of the ticks that `quiet_s` allows.
+
+        Args:
+            state: Present state.
+            seconds: At most ``quiet_s(state)``.
+        """
+        held = all(state.indications[group] == GREEN for group in self._vehicles[state.phase])
+        return GuardState(
+            phase=state.phase,
+            held_s=state.held_s + seconds if held else 0,
+            indications=state.indications,
+            elapsed_s=tuple([shown_s + seconds for shown_s in state.elapsed_s]),
+            served=state.served,
+            waiting_s=tuple(
+                [
+                    waited_s + seconds if shown == RED and waited_s else waited_s
+                    for waited_s, shown in zip(state.waiting_s, state.indications, strict=True)
+                ]
+            ),
+        )
+
     def contradiction(self, state: GuardState) -> str:
         """What in a state the guard could never have shown, or an empty string.
 
@@ -356,7 +434,17 @@ class Guard:
 
     def _unfinished(self, state: GuardState, phase: int) -> str | None:
         """What a change to the phase would cut short, or None."""
-        for group in self._members[state.phase] - self._members[phase]:
+        return self._cut_short(self._running(state), phase, state.phase)
+
+    def _cut_short(self, running: Mapping[int, str], phase: int, now: int) -> str | None:
+        if not running:
+            return None
+        return next((running[g] for g in self._leaving[now][phase] if g in running), None)
+
+    def _running(self, state: GuardState) -> dict[int, str]:
+        """The groups of the present phase that may not be left yet, and why."""
+        found: dict[int, str] = {}
+        for group in self._members[state.phase]:
             if self._walker[group]:
                 shown = state.indications[group]
                 running = shown == GREEN or (
@@ -364,18 +452,26 @@ class Guard:
                 )
                 owed = shown == RED and state.waiting_s[group] > 0 and not state.served[group]
                 if running or (owed and self._may_walk(state, group)):
-                    return "pedestrian"
+                    found[group] = "pedestrian"
             elif state.elapsed_s[group] < self._min_green[group]:
-                return "min_green"
-        return None
+                found[group] = "min_green"
+        return found
 
     def _visits(self, state: GuardState) -> list[tuple[int, int]]:
         """``(seconds until max red, group)`` of every red group, most urgent first."""
-        return sorted(
-            (self._max_red[g] - state.waiting_s[g], g)
-            for g in range(self._size)
-            if state.indications[g] == RED and state.waiting_s[g] > 0
-        )
+        known, visits = self._last_visits
+        if known is not state:
+            visits = sorted(
+                [
+                    (limit_s - waited_s, group)
+                    for group, (limit_s, waited_s, shown) in enumerate(
+                        zip(self._max_red, state.waiting_s, state.indications, strict=True)
+                    )
+                    if shown == RED and waited_s > 0
+                ]
+            )
+            self._last_visits = (state, visits)
+        return visits
 
     def _most_urgent(self, state: GuardState, elsewhere: bool = False) -> int:
         """Phase that serves the most urgent group, of all or of those not in this phase."""
@@ -392,16 +488,29 @@ class Guard:
         The visits are planned earliest deadline first, each through the home phase of its group;
         every duration is the longest possible one, so that a plan that fits can be kept.
         """
+        return self._margin_s(state, phase, delay_s) >= 0
+
+    def _margin_s(self, state: GuardState, phase: int, delay_s: int) -> int:
+        """How much later every planned visit could come (s), or less; negative is too late.
+
+        While lights and plan stay as they are, it shrinks by one a second.
+        """
         visits = self._visits(state)
-        if not visits or visits[0][0] >= self._slack_s + delay_s:
-            return True
+        if not visits:
+            return _FOREVER_S
+        if visits[0][0] >= self._slack_s + delay_s:
+            return visits[0][0] - self._slack_s - delay_s
         clock = delay_s
         at = state.phase
         reached: set[int] = set()
+        margin = _FOREVER_S
         if phase != at:
             clock += self._change[at][phase]
-            if any(left < clock for left, group in visits if group in self._members[phase]):
-                return False
+            for left_s, group in visits:
+                if group in self._members[phase] and left_s - clock < margin:
+                    margin = left_s - clock
+            if margin < 0:
+                return margin
             reached |= self._members[phase]
             clock += self._stay[phase]
             at = phase
@@ -410,12 +519,14 @@ class Guard:
                 continue
             target = at if group in self._members[at] else self._home[group]
             clock += self._change[at][target]
-            if clock > left_s:
-                return False
+            if left_s - clock < margin:
+                margin = left_s - clock
+                if margin < 0:
+                    return margin
             reached |= self._members[target]
             clock += self._stay[target]
             at = target
-        return True
+        return margin
 
     def _advance(self, state: GuardState, target: int, calls: Set[str]) -> GuardState:
         changing = target != state.phase

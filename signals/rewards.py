@@ -15,25 +15,25 @@ LOST_SCALE_S = 1000.0
 
 
 def lost_seconds(episode: Episode) -> NDArray[np.float64]:
-    """Vehicle seconds lost in the last second, not-inserted vehicles included, negated.
+    """Vehicle seconds lost since it was last asked, not-inserted vehicles included, negated.
 
     Returns:
-        (groups + 1,): by signal group, and elsewhere.
+        (groups of all junctions + 1,): by signal group, and elsewhere.
     """
-    return -episode.lost_by_group_s() / LOST_SCALE_S
+    return -episode.lost_s() / LOST_SCALE_S
 
 
 def lost_person_seconds(episode: Episode) -> NDArray[np.float64]:
-    """Person seconds lost in the last second, waiting pedestrians included, negated.
+    """Person seconds lost since it was last asked, waiting pedestrians included, negated.
 
     Returns:
-        (1,): the sum.
+        (groups of all junctions + 1,): by signal group, and elsewhere.
     """
-    return np.array([-episode.lost_person_s() / LOST_SCALE_S])
+    return -episode.lost_person_s() / LOST_SCALE_S
 
 
 Reward = Callable[[Episode], NDArray[np.float64]]
-"""The parts of a reward in one second; their sum is the reward."""
+"""The parts of a reward since it was last asked; their sum is the reward."""
 
 REWARDS: dict[str, Reward] = {
     "lost_seconds": lost_seconds,

@@ -136,7 +136,8 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
                     f"allowed: {', '.join(names)}"
                 )
             number = names.index(chosen["period"])
-        self._episode = Episode(self._worlds[number], self._backend, self._recorder)
+        if not self._episode.again(self._worlds[number]):
+            self._episode = Episode(self._worlds[number], self._backend, self._recorder)
         low, high = self._walkers_share
         share = high if low == high else float(self.np_random.uniform(low, high))
         self._episode.start(day, replace(self._options, walkers_share=share))
@@ -157,13 +158,12 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         wish = int(action)
         if self._recorder is not None:
             self._recorder.decision(self.observation, self._episode.last_readings, wish)
-        parts: NDArray[np.float64] = np.zeros(1)
         begun_s = self._episode.clock_s
         for _ in range(self._interval_s):
             self._episode.tick(wish)
-            parts = parts + self._reward(self._episode)
             if self._episode.finished:
                 break
+        parts = self._reward(self._episode)
         self._seen = self._episode.observe()
         info = self._info(begun_s)
         info["reward_parts"] = parts

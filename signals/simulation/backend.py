@@ -35,16 +35,20 @@ class RunOptions:
 class Backend(Protocol):
     """A running simulation of one world.
 
-    It never decides a light: it shows the state string it is given.
+    It never decides a light: it shows the state strings it is given.
     """
 
     def start(
-        self, world: World, seed: int, detectors: Sequence[DetectorSpec], options: RunOptions
+        self,
+        world: World,
+        seed: int,
+        detectors: Sequence[Sequence[DetectorSpec]],
+        options: RunOptions,
     ) -> None:
-        """Load net, demand day and detectors; the clock stands at ``world.begin_s``."""
+        """Load net, demand day and each junction's detectors; the clock is at ``world.begin_s``."""
 
-    def show(self, lights: str) -> None:
-        """Set the state string of the coming second."""
+    def show(self, junction: int, lights: str) -> None:
+        """Set the state string of one junction for the coming second."""
 
     def advance(self) -> None:
         """Simulate one second."""
@@ -53,16 +57,19 @@ class Backend(Protocol):
         """Seconds since midnight."""
 
     def values(self) -> NDArray[np.float64]:
-        """(detectors, fields) readings of this moment."""
+        """(detectors, fields) readings of this moment, one junction after the other."""
 
-    def waiting(self) -> frozenset[str]:
-        """Pedestrian movements that somebody waits for."""
+    def waiting(self, junction: int) -> frozenset[str]:
+        """Pedestrian movements of a junction that somebody waits for."""
 
-    def lost_by_group_s(self) -> NDArray[np.float64]:
-        """(groups + 1,) vehicle seconds lost in the last second, see `losses.LossMeter`."""
+    def lost_s(self) -> NDArray[np.float64]:
+        """(groups of all junctions + 1,) vehicle seconds lost since it was last asked.
 
-    def lost_person_s(self) -> float:
-        """Person seconds lost in the last second, pedestrians who wait included."""
+        See `signals.simulation.losses.LossMeter`.
+        """
+
+    def lost_person_s(self) -> NDArray[np.float64]:
+        """(groups of all junctions + 1,) the same in person seconds, waiting people included."""
 
     def close(self) -> None:
         """End the run; files are complete afterwards."""

@@ -1,20 +1,111 @@
 """One run of one world: readings, observation, wish, guard, lights, second by second.
 
-The environment, the evaluation and the simulated controller all run this class, so that a policy is
-judged by the code it was trained with.
+The environments, the evaluation and the simulated controller all run this class, so that a policy
+is judged by the code it was trained with.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from signals.detectors import Readings
-from signals.guard import Guard, Verdict
+from signals.encoder import Encoder
+from signals.errors import InputError
+from signals.guard import Guard, GuardState, Verdict
+from signals.junction import Junction
 from signals.observation import Observation, ObservationSpec
+from signals.plan import Plan
 from signals.recording import Recorder
 from signals.simulation.backend import Backend, RunOptions
 from signals.world import World
+
+
+class JunctionRun:
+    """One junction of a running world, under its own guard.
+
+    Args:
+        junction: The junction.
+        plan: What it follows when nobody else decides.
+
+    Attributes:
+        junction: The junction.
+        plan: Its time-of-day plan.
+        guard: Its law.
+        spec: Its observation.
+        lights: State string that is shown now.
+        last_readings: Readings of the last observation.
+    """
+
+    last_readings: Readings
+
+    def __init__(self, junction: Junction, plan: Plan) -> None:
+        self.junction = junction
+        self.plan = plan
+        self.guard = Guard(junction)
+        self.spec = ObservationSpec(junction, self.guard)
+        self.on_call = junction.timing.recall == "call"
+        self.lights = ""
+        self._wishes: dict[int, int] = {}
+        self._state: GuardState | None = None
+        # Seconds that the state is behind, seconds it may still fall behind, and the verdict on
+        # wishes in that time: a guard that only counts on is not asked every second.
+        self._behind = 0
+        self._quiet = 0
+        self._kept = Verdict(0, True, "kept")
+
+    @property
+    def state(self) -> GuardState:
+        """Lights and their timers.
+
+        Raises:
+            InputError: The run was not started.
+        """
+        if self._state is None:
+            raise InputError(f"junction {self.junction.id} does not run yet; start the episode")
+        if self._behind:
+            self._state = self.guard.counted(self._state, self._behind)
+            self._behind = 0
+        return self._state
+
+    def follow(self, plan: Plan) -> None:
+        """Take another plan."""
+        self.plan = plan
+        self._wishes = {}
+
+    def begin(self, clock_s: float) -> None:
+        """All red, about to begin the phase of the plan."""
+        self._state = self.guard.start(self.plan_wish(clock_s))
+        self._behind = self._quiet = 0
+        self.lights = ""
+
+    def plan_wish(self, clock_s: float) -> int:
+        """The plan's phase at a clock time, remembered for every second of the cycle."""
+        second = int(clock_s - self.plan.offset_s) % self.plan.cycle_s
+        found = self._wishes.get(second)
+        if found is None:
+            found = self._wishes[second] = self.plan.wish(self.junction, int(clock_s))
+        return found
+
+    def tick(self, wish: int, calls: frozenset[str] = frozenset()) -> Verdict:
+        """One second of the guard, see `signals.guard.Guard.tick`; sets `lights`.
+
+        Args:
+            wish: Phase index.
+            calls: Pedestrian groups that somebody waits for.
+        """
+        if self._quiet > 0 and wish == self._kept.phase and not calls:
+            self._quiet -= 1
+            self._behind += 1
+            return self._kept
+        self._state, verdict = self.guard.tick(self.state, wish, calls)
+        self.lights = self.guard.lights(self._state)
+        self._quiet = self.guard.quiet_s(self._state)
+        if self._kept.phase != verdict.phase:
+            self._kept = Verdict(verdict.phase, True, "kept")
+        return verdict
 
 
 class Episode:
@@ -23,16 +114,59 @@ class Episode:
     Args:
         world: What to simulate.
         backend: Where.
-        recorder: Keeps lights and decisions when given.
+        recorder: Keeps lights and decisions when given; one for each junction of several.
+
+    Attributes:
+        world: What is simulated.
+        junctions: Its junctions, in the world's order.
+        clock_s: Seconds since midnight.
+
+    Raises:
+        InputError: There are not as many recorders as junctions.
     """
 
-    def __init__(self, world: World, backend: Backend, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        backend: Backend,
+        recorder: Recorder | Sequence[Recorder] | None = None,
+    ) -> None:
         self.world = world
-        self.guard = Guard(world.junction)
-        self.spec = ObservationSpec(world.junction, self.guard)
+        self.junctions = tuple(
+            JunctionRun(junction, plan)
+            for junction, plan in zip(world.junctions, world.plans, strict=True)
+        )
+        self.clock_s = float(world.begin_s)
+        self.encoder = Encoder([run.spec for run in self.junctions])
         self._backend = backend
-        self._recorder = recorder
-        self._on_call = world.junction.timing.recall == "call"
+        if recorder is None:
+            self._recorders: tuple[Recorder, ...] = ()
+        else:
+            self._recorders = (recorder,) if isinstance(recorder, Recorder) else tuple(recorder)
+            if len(self._recorders) != len(self.junctions):
+                raise InputError(
+                    f"{len(self._recorders)} recorders for {len(self.junctions)} junctions; "
+                    "give one for each"
+                )
+        self._on_call = [index for index, run in enumerate(self.junctions) if run.on_call]
+        self._shown: list[str] = []
+
+    def again(self, world: World) -> bool:
+        """Take over another period of the same street, so that nothing is derived anew.
+
+        Args:
+            world: The world of the next run.
+
+        Returns:
+            Whether the junctions are the same; if not, nothing has changed.
+        """
+        if world.junctions != self.world.junctions:
+            return False
+        if world.plans != self.world.plans:
+            for run, plan in zip(self.junctions, world.plans, strict=True):
+                run.follow(plan)
+        self.world = world
+        return True
 
     def start(self, seed: int, options: RunOptions | None = None) -> None:
         """Begin the run: an empty network, all red, about to begin the plan's phase.
@@ -41,26 +175,138 @@ class Episode:
             seed: Demand day.
             options: Recording and SUMO options.
         """
-        self._backend.start(self.world, seed, self.spec.detectors, options or RunOptions())
-        self.state = self.guard.start(self.world.plan.wish(self.world.junction, self.world.begin_s))
+        self._backend.start(
+            self.world,
+            seed,
+            [run.spec.detectors for run in self.junctions],
+            options or RunOptions(),
+        )
         self.clock_s = float(self.world.begin_s)
+        for run in self.junctions:
+            run.begin(self.clock_s)
+        self._shown = [""] * len(self.junctions)
 
     @property
     def finished(self) -> bool:
         """Whether the period is over."""
         return self.clock_s >= self.world.end_s
 
+    def observe_all(self) -> tuple[Observation, ...]:
+        """What an agent of each junction sees now."""
+        return self.encoder.observations(self.read_all(), self.states())
+
+    def read_all(self) -> tuple[Readings, ...]:
+        """What the detectors of each junction report now; also kept as ``last_readings``."""
+        values = self._backend.values()
+        found = []
+        begin = 0
+        for run in self.junctions:
+            end = begin + len(run.spec.detectors)
+            run.last_readings = Readings(self.clock_s, values[begin:end])
+            found.append(run.last_readings)
+            begin = end
+        return tuple(found)
+
+    def states(self) -> list[GuardState]:
+        """Lights and timers of each junction."""
+        return [run.state for run in self.junctions]
+
+    def tick_all(self, wishes: Sequence[int]) -> tuple[Verdict, ...]:
+        """Let each guard act on its wish, show the lights, simulate one second.
+
+        Args:
+            wishes: Phase index for each junction.
+
+        Returns:
+            What became of each wish.
+        """
+        if self._on_call:
+            verdicts = self._tick_with_calls(wishes)
+        else:
+            verdicts = [run.tick(wish) for run, wish in zip(self.junctions, wishes, strict=True)]
+        shown = self._shown
+        for index, run in enumerate(self.junctions):
+            if run.lights is not shown[index]:
+                self._backend.show(index, run.lights)
+                shown[index] = run.lights
+        self._backend.advance()
+        if self._recorders:
+            for run, recorder, wish, verdict in zip(
+                self.junctions, self._recorders, wishes, verdicts, strict=True
+            ):
+                recorder.second(self.clock_s, run.lights, wish, run.state, verdict)
+        self.clock_s = self._backend.clock_s()
+        return tuple(verdicts)
+
+    def _tick_with_calls(self, wishes: Sequence[int]) -> list[Verdict]:
+        calls: list[frozenset[str]] = [frozenset()] * len(self.junctions)
+        for index in self._on_call:
+            calls[index] = self._backend.waiting(index)
+        return [
+            run.tick(wish, called)
+            for run, wish, called in zip(self.junctions, wishes, calls, strict=True)
+        ]
+
+    def lost_s(self) -> NDArray[np.float64]:
+        """(groups of all junctions + 1,) vehicle seconds lost since it was last asked.
+
+        One junction's groups after the other's; the last is what belongs to none.
+        """
+        return self._backend.lost_s()
+
+    def lost_person_s(self) -> NDArray[np.float64]:
+        """(groups of all junctions + 1,) the same in person seconds, waiting people included."""
+        return self._backend.lost_person_s()
+
+    def close(self) -> None:
+        """End the run."""
+        self._backend.close()
+
+    # A world of one junction.
+
+    @property
+    def only(self) -> JunctionRun:
+        """The only junction.
+
+        Raises:
+            InputError: There are several.
+        """
+        if len(self.junctions) != 1:
+            _ = self.world.junction  # says so
+        return self.junctions[0]
+
+    @property
+    def guard(self) -> Guard:
+        """Guard of the only junction."""
+        return self.only.guard
+
+    @property
+    def spec(self) -> ObservationSpec:
+        """Observation spec of the only junction."""
+        return self.only.spec
+
+    @property
+    def state(self) -> GuardState:
+        """Lights and timers of the only junction."""
+        return self.only.state
+
+    @property
+    def last_readings(self) -> Readings:
+        """Readings of the last observation of the only junction."""
+        return self.only.last_readings
+
     def readings(self) -> Readings:
-        """What the detectors report now."""
+        """What the detectors of the only junction report now."""
+        _ = self.only
         return Readings(self.clock_s, self._backend.values())
 
     def observe(self) -> Observation:
-        """What an agent sees now."""
-        self.last_readings = self.readings()
-        return self.spec.encode(self.last_readings, self.state)
+        """What an agent of the only junction sees now."""
+        _ = self.only
+        return self.observe_all()[0]
 
     def tick(self, wish: int) -> Verdict:
-        """Let the guard act on the wish, show the lights, simulate one second.
+        """`tick_all` of the only junction.
 
         Args:
             wish: Phase index.
@@ -68,24 +314,5 @@ class Episode:
         Returns:
             What became of the wish.
         """
-        calls = self._backend.waiting() if self._on_call else frozenset[str]()
-        self.state, verdict = self.guard.tick(self.state, wish, calls)
-        lights = self.guard.lights(self.state)
-        self._backend.show(lights)
-        self._backend.advance()
-        if self._recorder is not None:
-            self._recorder.second(self.clock_s, lights, wish, self.state, verdict)
-        self.clock_s = self._backend.clock_s()
-        return verdict
-
-    def lost_by_group_s(self) -> NDArray[np.float64]:
-        """(groups + 1,) vehicle seconds lost in the last second, by group and elsewhere."""
-        return self._backend.lost_by_group_s()
-
-    def lost_person_s(self) -> float:
-        """Person seconds lost in the last second."""
-        return self._backend.lost_person_s()
-
-    def close(self) -> None:
-        """End the run."""
-        self._backend.close()
+        _ = self.only
+        return self.tick_all((wish,))[0]

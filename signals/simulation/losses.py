@@ -1,93 +1,140 @@
-"""Time lost in the last second, by the signal group that it waits for."""
+"""Time lost since the last look, by the signal group that it was lost for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import repeat
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from signals.junction import Junction
+from signals.simulation.readers import DetectorReader
+from signals.simulation.streets import Streets
+from signals.simulation.traffic import Traffic, call
 
 
 class LossMeter:
-    """Sums vehicles x (1 - mean speed / limit) lane by lane.
+    """Follows each vehicle's time loss and departure delay, the delay that results report.
 
-    A lane belongs to the group that its vehicles will meet: approach lanes to their movement's,
-    lanes upstream to that of the lane they lead to. What leads to no group (exits, the junction's
-    inside) is a part of its own.
+    What a vehicle lost since the last look belongs to the group that it was driving towards then
+    (or is now, when it was on no such lane); vehicles that wait to enter belong to the group that
+    their street leads to. The sum over all looks is the delay of the run, but for what vehicles
+    lose between the last look at them and their arrival.
 
     Args:
         sumo: ``libsumo`` or ``traci``, with a simulation loaded.
-        junction: The controlled junction.
+        streets: Owners of the lanes.
+        traffic: The vehicles.
+        weight: Vehicle to the weight of its seconds; None weighs all alike.
     """
 
-    def __init__(self, sumo: ModuleType, junction: Junction) -> None:
-        self._sumo = sumo
-        index = junction.group_index
-        self._rest = len(junction.groups)
-        rank = {"through": 0, "left": 1, "right": 2, "uturn": 3}
-        owner: dict[str, int] = {}
-        for movement in sorted(junction.movements, key=lambda item: rank.get(item.kind, 9)):
-            if movement.kind != "pedestrian":
-                for lane in movement.lanes:
-                    owner.setdefault(lane, index[movement.group])
-        for approach in junction.lanes:
-            for piece in approach.zone:
-                owner.setdefault(piece.lane, owner[approach.id])
-        lanes = [lane for lane in sumo.lane.getIDList() if _drivable(sumo, lane)]
-        ahead = {lane: [link[0] for link in sumo.lane.getLinks(lane)] for lane in lanes}
-        stop_lines = {lane.id for lane in junction.lanes}
-        grown = True
-        while grown:
-            grown = False
-            for lane in lanes:
-                if lane in owner or lane in stop_lines or lane.startswith(":"):
-                    continue
-                known = [owner[other] for other in ahead[lane] if other in owner]
-                if known:
-                    owner[lane] = known[0]
-                    grown = True
-        self._approach = [
-            (lane, owner[lane], float(sumo.lane.getMaxSpeed(lane)))
-            for lane in lanes
-            if lane in owner
-        ]
-        edges = {lane.rpartition("_")[0]: lane for lane in lanes if lane not in owner}
-        self._others = [
-            (edge, float(sumo.lane.getMaxSpeed(lane))) for edge, lane in sorted(edges.items())
-        ]
-        self._entry: dict[str, int] = {}
-        for lane, group, _ in self._approach:
-            self._entry.setdefault(lane.rpartition("_")[0], group)
+    def __init__(
+        self,
+        sumo: ModuleType,
+        streets: Streets,
+        traffic: Traffic,
+        weight: Callable[[str], float] | None = None,
+    ) -> None:
+        self._streets = streets
+        self._traffic = traffic
+        self._weight = weight
+        self._loss = call(sumo, "vehicle", "getTimeLoss")
+        self._delay = call(sumo, "vehicle", "getDepartDelay")
+        self._route = call(sumo, "vehicle", "getRoute")
+        self._pending = call(sumo, "simulation", "getPendingVehicles")
+        self._known: dict[str, float] = {}
+        self._owners: dict[str, int] = {}
+        # Vehicles outside the net: seconds counted already, and owner.
+        self._outside: dict[str, tuple[float, int]] = {}
 
     def parts(self) -> NDArray[np.float64]:
-        """(groups + 1,) vehicle seconds lost in the last second; the last part is the rest.
-
-        Vehicles that cannot enter lose the whole second, for the group that their street leads to.
-        """
-        lost = np.zeros(self._rest + 1)
-        counts, speeds = (
-            self._sumo.lane.getLastStepVehicleNumber,
-            self._sumo.lane.getLastStepMeanSpeed,
-        )
-        for lane, group, limit_mps in self._approach:
-            vehicles = counts(lane)
-            if vehicles:
-                lost[group] += vehicles * max(1.0 - speeds(lane) / limit_mps, 0.0)
-        counts, speeds = (
-            self._sumo.edge.getLastStepVehicleNumber,
-            self._sumo.edge.getLastStepMeanSpeed,
-        )
-        for edge, limit_mps in self._others:
-            vehicles = counts(edge)
-            if vehicles:
-                lost[self._rest] += vehicles * max(1.0 - speeds(edge) / limit_mps, 0.0)
-        for vehicle in self._sumo.simulation.getPendingVehicles():
-            first = self._sumo.vehicle.getRoute(vehicle)[0]
-            lost[self._entry.get(first, self._rest)] += 1.0
+        """(groups of all junctions + 1,) vehicle seconds lost since the last call."""
+        seen = self._traffic.look()
+        ids, size = seen.ids, len(seen.ids)
+        rest = self._streets.rest
+        total = np.fromiter(map(self._loss, ids), np.float64, size)
+        known = np.fromiter(map(self._known.get, ids, repeat(-1.0)), np.float64, size)
+        gained = total - np.maximum(known, 0.0)
+        now = self._streets.owner[seen.lane]
+        before = np.fromiter(map(self._owners.get, ids, repeat(rest)), np.intp, size)
+        owner = np.where(before == rest, now, before)
+        for index in np.flatnonzero(known < 0.0).tolist():
+            counted, street = self._outside.pop(ids[index], (0.0, rest))
+            gained[index] += self._delay(ids[index]) - counted
+            if street != rest:
+                owner[index] = street
+        if self._weight is not None:
+            gained *= np.fromiter(map(self._weight, ids), np.float64, size)
+        lost = np.bincount(owner, gained, minlength=rest + 1).astype(np.float64, copy=False)
+        self._known = dict(zip(ids, total.tolist(), strict=True))
+        self._owners = dict(zip(ids, now.tolist(), strict=True))
+        self._wait_outside(lost)
         return lost
 
+    def _wait_outside(self, lost: NDArray[np.float64]) -> None:
+        waiting: dict[str, tuple[float, int]] = {}
+        for vehicle in self._pending():
+            if vehicle in self._known:
+                continue
+            counted, street = self._outside.get(vehicle, (0.0, -1))
+            if street < 0:
+                street = self._streets.entry.get(self._route(vehicle)[0], self._streets.rest)
+            delay_s = self._delay(vehicle)
+            waiting[vehicle] = (delay_s, street)
+            weight = 1.0 if self._weight is None else self._weight(vehicle)
+            lost[street] += weight * (delay_s - counted)
+        self._outside = waiting
 
-def _drivable(sumo: ModuleType, lane: str) -> bool:
-    return set(sumo.lane.getAllowed(lane)) != {"pedestrian"}
+
+class PersonLossMeter:
+    """`LossMeter` in person seconds; people who wait to cross lose every second of it.
+
+    Occupants are the vehicle's ``persons`` parameter, 1 without it. Waiting people are counted at
+    each look, for the seconds since the last one; they belong to the last group of their junction
+    (the last groups of a junction are its pedestrian ones).
+
+    Args:
+        sumo: ``libsumo`` or ``traci``, with a simulation loaded.
+        streets: Owners of the lanes.
+        traffic: The vehicles.
+        reader: Counts the people who wait.
+        begin_s: Clock time at which the run begins.
+    """
+
+    def __init__(
+        self,
+        sumo: ModuleType,
+        streets: Streets,
+        traffic: Traffic,
+        reader: DetectorReader,
+        begin_s: float,
+    ) -> None:
+        self._parameter = call(sumo, "vehicle", "getParameter")
+        self._vehicles = LossMeter(sumo, streets, traffic, self._occupants)
+        self._streets = streets
+        self._reader = reader
+        self._persons: dict[str, float] = {}
+        self._looked_s = begin_s
+
+    def parts(self, clock_s: float) -> NDArray[np.float64]:
+        """(groups of all junctions + 1,) person seconds lost since the last call.
+
+        Args:
+            clock_s: Now.
+        """
+        lost = self._vehicles.parts()
+        since_s = clock_s - self._looked_s
+        self._looked_s = clock_s
+        last = self._streets.first_group[1:] - 1
+        lost[last] += since_s * self._reader.people_waiting(len(last))
+        return lost
+
+    def _occupants(self, vehicle: str) -> float:
+        found = self._persons.get(vehicle)
+        if found is None:
+            if len(self._persons) > 50_000:  # a day has more vehicles than one moment
+                self._persons.clear()
+            text = self._parameter(vehicle, "persons")
+            found = self._persons[vehicle] = float(text) if text else 1.0
+        return found

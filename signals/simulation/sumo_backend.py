@@ -8,16 +8,17 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
 
-from signals.detectors import FIELDS, MAX_GAP_S, DetectorSpec
+from signals.detectors import DetectorSpec
 from signals.errors import MissingDependencyError, SimulationError
 from signals.simulation.backend import RunOptions, sumo_arguments
-from signals.simulation.losses import LossMeter
+from signals.simulation.losses import LossMeter, PersonLossMeter
+from signals.simulation.readers import DetectorReader, loops_xml
+from signals.simulation.streets import Streets
+from signals.simulation.traffic import Traffic, call
 from signals.world import World
 
 _running: SumoBackend | None = None
@@ -41,9 +42,14 @@ class SumoBackend:
             raise MissingDependencyError(name, "sim", "a simulation") from error
         self._gui = gui
         self._folder: Path | None = None
+        self._streets: tuple[tuple[object, ...], Streets] | None = None
 
     def start(
-        self, world: World, seed: int, detectors: Sequence[DetectorSpec], options: RunOptions
+        self,
+        world: World,
+        seed: int,
+        detectors: Sequence[Sequence[DetectorSpec]],
+        options: RunOptions,
     ) -> None:
         """See `Backend.start`.
 
@@ -58,11 +64,9 @@ class SumoBackend:
             )
         self.close()
         _running = self
-        self._world = world
-        self._detectors = tuple(detectors)
         self._folder = Path(tempfile.mkdtemp(prefix="seoul-signals-"))
         detector_file = self._folder / "detectors.add.xml"
-        detector_file.write_text(_detector_xml(self._detectors), encoding="utf-8")
+        detector_file.write_text(loops_xml(detectors), encoding="utf-8")
         arguments = sumo_arguments(world, seed, self._folder, detector_file, options)
         try:
             if self._gui:
@@ -79,16 +83,29 @@ class SumoBackend:
             raise SimulationError(
                 f"SUMO refused {world.scenario}/{world.period} with seed {seed}: {error}"
             ) from error
-        self._tls = world.junction.id
-        self._losses = LossMeter(self._sumo, world.junction)
-        self._readers = [_reader(self._sumo, spec, world) for spec in self._detectors]
-        self._shown = ""
+        self._lights = [junction.id for junction in world.junctions]
+        streets = self._streets_of(world)
+        self._traffic = Traffic(self._sumo, streets)
+        self._reader = DetectorReader(
+            self._sumo, world.junctions, detectors, streets, self._traffic
+        )
+        self._losses = LossMeter(self._sumo, streets, self._traffic)
+        self._person_losses = PersonLossMeter(
+            self._sumo, streets, self._traffic, self._reader, world.begin_s
+        )
+        self._clock = call(self._sumo, "simulation", "getTime")
 
-    def show(self, lights: str) -> None:
+    def _streets_of(self, world: World) -> Streets:
+        """The street map of the net, kept from run to run."""
+        stat = world.net_file.stat()
+        key = (world.net_file, stat.st_mtime_ns, stat.st_size, world.junctions)
+        if self._streets is None or self._streets[0] != key:
+            self._streets = (key, Streets(self._sumo, world.junctions))
+        return self._streets[1]
+
+    def show(self, junction: int, lights: str) -> None:
         """See `Backend.show`."""
-        if lights != self._shown:
-            self._sumo.trafficlight.setRedYellowGreenState(self._tls, lights)
-            self._shown = lights
+        self._sumo.trafficlight.setRedYellowGreenState(self._lights[junction], lights)
 
     def advance(self) -> None:
         """See `Backend.advance`."""
@@ -96,50 +113,27 @@ class SumoBackend:
             self._sumo.simulationStep()
         except Exception as error:
             raise SimulationError(f"SUMO ended early: {error}") from error
+        self._traffic.passed()
 
     def clock_s(self) -> float:
         """See `Backend.clock_s`."""
-        return float(self._sumo.simulation.getTime())
+        return float(self._clock())
 
     def values(self) -> NDArray[np.float64]:
         """See `Backend.values`."""
-        table = np.full((len(self._detectors), len(FIELDS)), np.nan)
-        for row, reader in enumerate(self._readers):
-            reader(table[row])
-        return table
+        return self._reader.values(self.clock_s())
 
-    def waiting(self) -> frozenset[str]:
+    def waiting(self, junction: int) -> frozenset[str]:
         """See `Backend.waiting`."""
-        found = set()
-        row: NDArray[np.float64] = np.zeros(len(FIELDS))
-        for spec, reader in zip(self._detectors, self._readers, strict=True):
-            if spec.kind == "pedestrian":
-                reader(row)
-                if row[1] > 0:
-                    found.add(spec.movement)
-        return frozenset(found)
+        return self._reader.waiting(junction)
 
-    def lost_by_group_s(self) -> NDArray[np.float64]:
-        """See `Backend.lost_by_group_s`."""
+    def lost_s(self) -> NDArray[np.float64]:
+        """See `Backend.lost_s`."""
         return self._losses.parts()
 
-    def lost_person_s(self) -> float:
+    def lost_person_s(self) -> NDArray[np.float64]:
         """See `Backend.lost_person_s`: occupants are the vehicle's ``persons`` parameter."""
-        vehicles = self._sumo.vehicle
-        total = 0.0
-        for vehicle in vehicles.getIDList():
-            share = 1.0 - vehicles.getSpeed(vehicle) / max(vehicles.getAllowedSpeed(vehicle), 0.1)
-            total += self._persons(vehicle) * max(share, 0.0)
-        for spec, reader in zip(self._detectors, self._readers, strict=True):
-            if spec.kind == "pedestrian":
-                row: NDArray[np.float64] = np.zeros(len(FIELDS))
-                reader(row)
-                total += float(row[1])
-        return total + float(len(self._sumo.simulation.getPendingVehicles()))
-
-    def _persons(self, vehicle: str) -> float:
-        text = self._sumo.vehicle.getParameter(vehicle, "persons")
-        return float(text) if text else 1.0
+        return self._person_losses.parts(self.clock_s())
 
     def close(self) -> None:
         """See `Backend.close`."""
@@ -155,93 +149,3 @@ class SumoBackend:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-
-
-def _detector_xml(detectors: Sequence[DetectorSpec]) -> str:
-    rows = ["<additional>"]
-    for spec in detectors:
-        name = quoteattr(spec.id)
-        if spec.kind in ("stop_loop", "advance_loop"):
-            piece = spec.pieces[0]
-            rows.append(
-                f"<inductionLoop id={name} lane={quoteattr(piece.lane)} "
-                f'pos="{piece.start_m:.2f}" friendlyPos="true" period="1000000" file="NUL"/>'
-            )
-        elif spec.pieces:
-            for number, piece in enumerate(spec.pieces):
-                part = quoteattr(f"{spec.id}#{number}")
-                rows.append(
-                    f"<laneAreaDetector id={part} lane={quoteattr(piece.lane)} "
-                    f'pos="{piece.start_m:.2f}" endPos="{piece.end_m:.2f}" friendlyPos="true" '
-                    f'period="1000000" file="NUL"/>'
-                )
-    rows.append("</additional>")
-    return "\n".join(rows)
-
-
-def _reader(sumo: ModuleType, spec: DetectorSpec, world: World) -> Any:
-    """A function that writes one detector's fields into a row of the readings."""
-    if spec.kind in ("stop_loop", "advance_loop"):
-        return _loop_reader(sumo.inductionloop, spec)
-    if spec.kind == "pedestrian":
-        movement = next(item for item in world.junction.movements if item.id == spec.movement)
-        areas = [area.rpartition("_")[0] for area in movement.lanes]
-        return _walker_reader(sumo, areas, movement.crossing)
-    return _zone_reader(sumo.lanearea, spec)
-
-
-def _loop_reader(loops: Any, spec: DetectorSpec) -> Any:
-    name = spec.id
-    counts = "count" in spec.fields
-
-    def read(row: NDArray[np.float64]) -> None:
-        gap_s = loops.getTimeSinceDetection(name)
-        if counts:
-            row[0] = loops.getIntervalVehicleNumber(name)
-        row[4] = float(loops.getLastStepVehicleNumber(name) > 0)
-        row[5] = min(gap_s, MAX_GAP_S)
-
-    return read
-
-
-def _zone_reader(zones: Any, spec: DetectorSpec) -> Any:
-    """Zone pieces are read downstream first; the queue goes on upstream only from a full piece."""
-    names = [f"{spec.id}#{number}" for number in range(len(spec.pieces))]
-    queue = "queue_m" in spec.fields
-
-    def read(row: NDArray[np.float64]) -> None:
-        count = stopped = measured = 0
-        speed = queue_m = 0.0
-        for name in names:
-            here = zones.getLastStepVehicleNumber(name)
-            if here:
-                count += here
-                mean_mps = zones.getLastStepMeanSpeed(name)
-                if mean_mps >= 0.0:  # SUMO says -1 of vehicles that came in this very second
-                    speed += here * mean_mps
-                    measured += here
-                halted = zones.getLastStepHaltingNumber(name)
-                stopped += halted
-                if queue and halted:
-                    queue_m += zones.getJamLengthMeters(name)
-        row[0] = count
-        row[1] = stopped
-        if queue:
-            row[2] = queue_m
-        row[3] = speed / measured if measured else np.nan
-
-    return read
-
-
-def _walker_reader(sumo: ModuleType, areas: Sequence[str], crossing: str) -> Any:
-    edges, persons = sumo.edge, sumo.person
-
-    def read(row: NDArray[np.float64]) -> None:
-        row[0] = len(edges.getLastStepPersonIDs(crossing))
-        waiting = 0
-        for area in areas:
-            for person in edges.getLastStepPersonIDs(area):
-                waiting += persons.getNextEdge(person) == crossing
-        row[1] = waiting
-
-    return read

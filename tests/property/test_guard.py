@@ -266,3 +266,29 @@ def test_states_the_guard_could_not_show_are_named(cases: list[Case]) -> None:
     lights = list(state.indications)
     lights[stranger] = GREEN
     assert "not part of phase" in guard.contradiction(replace(state, indications=tuple(lights)))
+
+
+@pytest.mark.parametrize("every_s", [1, 9, 31])
+def test_quiet_seconds_only_count_on(cases: list[Case], every_s: int) -> None:
+    """What `quiet_s` promises, the ticks one by one give, state by state."""
+    for case in cases:
+        guard, dice = Guard(case.junction), random.Random(every_s)
+        state = guard.start(0)
+        names = [group.id for group in case.junction.groups if group.kind == "pedestrian"]
+        quiet = most = wish = 0
+        for second in range(1500):
+            if second % every_s == 0:
+                wish = dice.randrange(len(case.junction.phases))
+            promised = guard.quiet_s(state)
+            most = max(most, promised)
+            quiet += promised > 0
+            ahead = state
+            for seconds in range(1, promised + 1):
+                ahead, verdict = guard.tick(ahead, state.phase)
+                assert ahead == guard.counted(state, seconds), case.name
+                assert (verdict.granted, verdict.reason) == (True, "kept"), case.name
+                assert ahead.indications == state.indications, case.name
+            calls = frozenset(name for name in names if dice.random() < 0.02)
+            state, _ = guard.tick(state, wish, calls)
+        assert quiet > (500 if every_s > 1 else 50), case.name
+        assert most >= 3, case.name

@@ -1,0 +1,174 @@
+"""What an agent sees: the features, their scales, and the arrays of one observation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signals.guard import GuardState
+
+MOVEMENT_FEATURES = (
+    "through",
+    "left",
+    "right",
+    "uturn",
+    "pedestrian",
+    "bus",
+    "lanes",
+    "near_vehicles",
+    "near_stopped",
+    "far_vehicles",
+    "far_stopped",
+    "near_density",
+    "far_density",
+    "queue",
+    "near_speed",
+    "far_speed",
+    "occupied",
+    "recent",
+    "exit_density",
+    "exit_stopped",
+    "waiting",
+    "green",
+    "clearance",
+    "elapsed",
+    "red_share",
+    "missing",
+)
+PHASE_FEATURES = (
+    "current",
+    "begun",
+    "held",
+    "open",
+    "change",
+    "walk",
+    "red_share",
+    "keeps_green",
+)
+
+LANES = 6.0
+"""Lanes of a movement that make a feature of 1; the scales below likewise."""
+VEHICLES = 30.0
+VEHICLE_SPACE_M = 7.5
+"""Room that a standing vehicle takes (m)."""
+QUEUE_M = 150.0
+SPEED_MPS = 20.0
+RECENT_S = 10.0
+WAITING = 60.0
+ELAPSED_S = 120.0
+CHANGE_S = 10.0
+WALK_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Maxima:
+    """The sizes that observations of different junctions are padded to.
+
+    Attributes:
+        movements: Rows of movements.
+        phases: Rows of phases.
+    """
+
+    movements: int
+    phases: int
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each padded array."""
+        return {
+            "movements": (self.movements, len(MOVEMENT_FEATURES)),
+            "phases": (self.phases, len(PHASE_FEATURES)),
+            "serves": (self.phases, self.movements),
+            "mask": (self.phases,),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Readings gathered by movement, physical units, each (movements,) float64.
+
+    Sums over lanes of which some are missing are scaled up from those that answer; a movement of
+    which nothing answers has zeros and ``missing`` 1.
+
+    Attributes:
+        near: Vehicles within 50 m of the stop line.
+        near_stopped: Stopped ones among them.
+        far: Vehicles from there to 150 m.
+        far_stopped: Stopped ones among them.
+        queue_m: Longest queue of its lanes (m).
+        near_speed_mps: Mean speed near; the limit when empty (m/s).
+        far_speed_mps: Mean speed far; the limit when empty (m/s).
+        occupied: A stop-line loop is occupied.
+        gap_s: Shortest time since a vehicle left one of its loops (s).
+        advance_gap_s: The same of its advance loops (s).
+        passed: Vehicles counted at the stop line since the start.
+        exit: Vehicles on the first 100 m of its exit lanes.
+        exit_stopped: Stopped ones among them.
+        waiting: People waiting to cross.
+        missing: Share of its detectors that do not answer.
+    """
+
+    near: NDArray[np.float64]
+    near_stopped: NDArray[np.float64]
+    far: NDArray[np.float64]
+    far_stopped: NDArray[np.float64]
+    queue_m: NDArray[np.float64]
+    near_speed_mps: NDArray[np.float64]
+    far_speed_mps: NDArray[np.float64]
+    occupied: NDArray[np.float64]
+    gap_s: NDArray[np.float64]
+    advance_gap_s: NDArray[np.float64]
+    passed: NDArray[np.float64]
+    exit: NDArray[np.float64]
+    exit_stopped: NDArray[np.float64]
+    waiting: NDArray[np.float64]
+    missing: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What an agent decides on.
+
+    Attributes:
+        measures: Per movement, physical units.
+        state: Lights and their timers.
+        time_s: Clock time (s since midnight).
+        movements: (M, F) float32 in [0, 1].
+        phases: (P, G) float32 in [0, 1].
+        serves: (P, M) float32, 1 where the phase gives the movement green.
+        mask: (P,) float32, 1 where a wish would be granted.
+    """
+
+    measures: Measures
+    state: GuardState
+    time_s: float
+    movements: NDArray[np.float32]
+    phases: NDArray[np.float32]
+    serves: NDArray[np.float32]
+    mask: NDArray[np.float32]
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """The four arrays by name, as the observation space has them."""
+        return {
+            "movements": self.movements,
+            "phases": self.phases,
+            "serves": self.serves,
+            "mask": self.mask,
+        }
+
+    def vectors(self, maxima: Maxima | None = None) -> dict[str, NDArray[np.float32]]:
+        """Fresh copies of the arrays, flattened row by row, as the Gymnasium space has them.
+
+        Args:
+            maxima: Sizes to pad to with rows of zeros (mask 0); None pads nothing.
+        """
+        if maxima is None:
+            return {name: array.flatten() for name, array in self.arrays().items()}
+        found: dict[str, NDArray[np.float32]] = {}
+        for name, array in self.arrays().items():
+            padded = np.zeros(maxima.shapes[name], dtype=np.float32)
+            padded[tuple(slice(size) for size in array.shape)] = array
+            found[name] = padded.ravel()
+        return found

@@ -1,0 +1,248 @@
+"""What the detectors of all junctions report, from one look at the vehicles.
+
+Loops are SUMO's own, because what passes between two looks counts. A zone is a camera's picture:
+the vehicles whose front bumper is on its stretch of lane at this moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any, Final
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signals.detectors import FIELDS, MAX_GAP_S, DetectorSpec
+from signals.junction import Junction
+from signals.simulation.streets import Streets
+from signals.simulation.traffic import Snapshot, Traffic, call
+
+STOPPED_MPS: Final = 5.0 / 3.6
+"""A vehicle slower than this counts as stopped (5 km/h)."""
+JAM_GAP_M: Final = 10.0
+"""A wider gap between stopped vehicles is not part of the queue (m)."""
+
+
+def loop_name(junction: int, spec: DetectorSpec) -> str:
+    """SUMO's id of a loop: two junctions may share a lane."""
+    return f"{junction}/{spec.id}"
+
+
+def loops_xml(detectors: Sequence[Sequence[DetectorSpec]]) -> str:
+    """Additional file with the loops of each junction."""
+    rows = ["<additional>"]
+    for junction, own in enumerate(detectors):
+        for spec in own:
+            if _is_loop(spec):
+                piece = spec.pieces[0]
+                rows.append(
+                    f"<inductionLoop id={quoteattr(loop_name(junction, spec))} "
+                    f"lane={quoteattr(piece.lane)} "
+                    f'pos="{piece.start_m:.2f}" friendlyPos="true" period="1000000" file="NUL"/>'
+                )
+    rows.append("</additional>")
+    return "\n".join(rows)
+
+
+def _is_loop(spec: DetectorSpec) -> bool:
+    return spec.kind in ("stop_loop", "advance_loop")
+
+
+class DetectorReader:
+    """Reads all detectors.
+
+    Args:
+        sumo: ``libsumo`` or ``traci``, with a simulation loaded.
+        junctions: The world's junctions.
+        detectors: Detectors of each junction.
+        streets: The lanes.
+        traffic: The vehicles.
+    """
+
+    def __init__(
+        self,
+        sumo: ModuleType,
+        junctions: Sequence[Junction],
+        detectors: Sequence[Sequence[DetectorSpec]],
+        streets: Streets,
+        traffic: Traffic,
+    ) -> None:
+        flat = [spec for own in detectors for spec in own]
+        self._traffic = traffic
+        self._blank = np.full((len(flat), len(FIELDS)), np.nan)
+        self._loops = _Loops(sumo, detectors)
+        self._zones = _Zones(flat, streets)
+        self._walkers: list[tuple[int, int, str, Callable[[], tuple[int, int]]]] = []
+        row = 0
+        for number, (junction, own) in enumerate(zip(junctions, detectors, strict=True)):
+            for spec in own:
+                if spec.kind == "pedestrian":
+                    reader = _walker_reader(sumo, junction, spec)
+                    self._walkers.append((row, number, spec.movement, reader))
+                row += 1
+
+    def values(self, clock_s: float) -> NDArray[np.float64]:
+        """(detectors, fields) fresh readings of this moment.
+
+        Args:
+            clock_s: Now.
+        """
+        table = self._blank.copy()
+        self._loops.read(table, clock_s)
+        self._zones.read(table, self._traffic.look(), self._traffic.length_m)
+        for row, _, _, reader in self._walkers:
+            table[row, :2] = reader()
+        return table
+
+    def waiting(self, junction: int) -> frozenset[str]:
+        """Pedestrian movements of a junction that somebody waits for."""
+        return frozenset(
+            movement
+            for _, number, movement, reader in self._walkers
+            if number == junction and reader()[1] > 0
+        )
+
+    def people_waiting(self, junctions: int) -> NDArray[np.float64]:
+        """(junctions,) people who wait to cross."""
+        found = np.zeros(junctions)
+        for _, number, _, reader in self._walkers:
+            found[number] += reader()[1]
+        return found
+
+
+class _Loops:
+    """Induction loops. A counter is asked only when its loop was passed since the last reading."""
+
+    def __init__(self, sumo: ModuleType, detectors: Sequence[Sequence[DetectorSpec]]) -> None:
+        self._gap = call(sumo, "inductionloop", "getTimeSinceDetection")
+        self._counter = call(sumo, "inductionloop", "getIntervalVehicleNumber")
+        rows: list[int] = []
+        self._names: list[str] = []
+        counts: list[bool] = []
+        row = 0
+        for junction, own in enumerate(detectors):
+            for spec in own:
+                if _is_loop(spec):
+                    rows.append(row)
+                    self._names.append(loop_name(junction, spec))
+                    counts.append("count" in spec.fields)
+                row += 1
+        self._rows = np.array(rows, dtype=np.intp)
+        self._counts = np.array(counts, dtype=np.bool_)
+        self._counted = np.zeros(len(rows))
+        self._read_s = -MAX_GAP_S
+
+    def read(self, table: NDArray[np.float64], clock_s: float) -> None:
+        names = self._names
+        if not names:
+            return
+        gap_s = np.fromiter(map(self._gap, names), np.float64, len(names))
+        since_s = clock_s - self._read_s
+        self._read_s = clock_s
+        for index in np.flatnonzero(self._counts & (gap_s <= since_s)).tolist():
+            self._counted[index] = self._counter(names[index])
+        table[self._rows, 0] = np.where(self._counts, self._counted, np.nan)
+        table[self._rows, 4] = gap_s < 1.0  # somebody was on it in the second that has passed
+        table[self._rows, 5] = np.minimum(gap_s, MAX_GAP_S)
+
+
+class _Zones:
+    """Video zones and exits, each of one or more stretches of lane, downstream first."""
+
+    def __init__(self, detectors: Sequence[DetectorSpec], streets: Streets) -> None:
+        stretches: list[tuple[int, int, float, float, float]] = []
+        rows, queues = [], []
+        for row, spec in enumerate(detectors):
+            if _is_loop(spec) or not spec.pieces:
+                continue
+            rows.append(row)
+            if "queue_m" in spec.fields:
+                queues.append(row)
+            ahead_m = 0.0
+            for piece in spec.pieces:
+                stretches.append(
+                    (streets.lanes[piece.lane], row, piece.start_m, piece.end_m, ahead_m)
+                )
+                ahead_m += piece.end_m - piece.start_m
+        stretches.sort()
+        self._rows = np.array(rows, dtype=np.intp)
+        self._queues = np.array(queues, dtype=np.intp)
+        self._size = len(detectors)
+        self._length_m = np.array([spec.length_m for spec in detectors])
+        self._row = np.array([item[1] for item in stretches], dtype=np.intp)
+        # A vehicle stands at 0 when it has just come in.
+        self._start_m = np.array([item[2] or -1.0 for item in stretches])
+        self._end_m = np.array([item[3] for item in stretches])
+        self._ahead_m = np.array([item[4] for item in stretches])
+        lanes = np.array([item[0] for item in stretches], dtype=np.intp)
+        self._on_lane = np.bincount(lanes, minlength=len(streets.lanes))
+        self._first = np.cumsum(self._on_lane) - self._on_lane
+
+    def read(
+        self,
+        table: NDArray[np.float64],
+        seen: Snapshot,
+        length_m: Callable[[str], float],
+    ) -> None:
+        times = self._on_lane[seen.lane]
+        vehicle = np.repeat(np.arange(len(times)), times)
+        # Number of the stretch among those of the vehicle's lane, then among all.
+        ends = np.cumsum(times)
+        stretch = np.arange(len(vehicle)) + np.repeat(self._first[seen.lane] - ends + times, times)
+        position_m = seen.position_m[vehicle]
+        inside = (position_m > self._start_m[stretch]) & (position_m <= self._end_m[stretch])
+        vehicle, stretch = vehicle[inside], stretch[inside]
+        row = self._row[stretch]
+        speed_mps = seen.speed_mps[vehicle]
+        stopped = speed_mps < STOPPED_MPS
+        rows, size = self._rows, self._size
+        count = np.bincount(row, minlength=size)[rows].astype(np.float64)
+        table[rows, 0] = count
+        table[rows, 1] = np.bincount(row[stopped], minlength=size)[rows]
+        total = np.bincount(row, speed_mps, minlength=size)[rows]
+        table[rows, 3] = np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0)
+        table[self._queues, 2] = self._queue_m(seen, vehicle[stopped], stretch[stopped], length_m)[
+            self._queues
+        ]
+
+    def _queue_m(
+        self,
+        seen: Snapshot,
+        vehicle: NDArray[np.intp],
+        stretch: NDArray[np.intp],
+        length_m: Callable[[str], float],
+    ) -> NDArray[np.float64]:
+        """(detectors,) street that stopped vehicles and the gaps between them take (m)."""
+        row = self._row[stretch]
+        # Distance of the front bumper to the downstream end of the zone.
+        front_m = self._ahead_m[stretch] + self._end_m[stretch] - seen.position_m[vehicle]
+        order = np.lexsort((front_m, row))
+        row, front_m = row[order], front_m[order]
+        ids = seen.ids
+        long_m = np.fromiter(
+            (length_m(ids[index]) for index in vehicle[order].tolist()), np.float64, len(order)
+        )
+        rear_m = np.minimum(front_m + long_m, self._length_m[row])
+        taken_m = rear_m - front_m
+        gap_m = front_m[1:] - rear_m[:-1]
+        joined = (row[1:] == row[:-1]) & (gap_m > 0.0) & (gap_m <= JAM_GAP_M)
+        taken_m[1:] += np.where(joined, gap_m, 0.0)
+        return np.bincount(row, taken_m, minlength=self._size).astype(np.float64, copy=False)
+
+
+def _walker_reader(sumo: ModuleType, junction: Junction, spec: DetectorSpec) -> Any:
+    movement = next(item for item in junction.movements if item.id == spec.movement)
+    areas = [area.rpartition("_")[0] for area in movement.lanes]
+    crossing = movement.crossing
+    people, ahead = call(sumo, "edge", "getLastStepPersonIDs"), call(sumo, "person", "getNextEdge")
+
+    def read() -> tuple[int, int]:
+        waiting = 0
+        for area in areas:
+            for person in people(area):
+                waiting += ahead(person) == crossing
+        return len(people(crossing)), waiting
+
+    return read
