@@ -74,15 +74,15 @@ def train(
         from agents.train import train as run
     except ImportError as error:
         raise MissingDependencyError(str(error.name or error), "train", "signals train") from error
-    from scenarios.catalog import load
+    from scenarios.catalog import find
 
     if len(scenario) > 1:
         raise InputError(
             f"{len(scenario)} scenarios given; junctions of different shape are trained one by one"
         )
     name = scenario[0]
-    site = load(name)
-    chosen = tuple(site.period(period)[0] for period in periods) or tuple(site.site.periods)
+    site = find(name)
+    chosen = tuple(site.period(period)[0] for period in periods) or site.periods
     values = hyperparameters(
         algo,
         name,

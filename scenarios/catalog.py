@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scenarios.cache import digest
 from scenarios.demand import Demand
@@ -18,6 +19,9 @@ from signals.netreader import read_junction
 from signals.plan import Plan, RingStep
 from signals.timing import TimingRules
 from signals.world import World
+
+if TYPE_CHECKING:
+    from scenarios.importing.imported import ImportedScenario
 
 SITE_FILE = "site.yaml"
 _SHIPPED = Path(__file__).parent / "seoul"
@@ -86,6 +90,11 @@ class Scenario:
             raise UnknownNameError("period", name, self.site.periods)
         return name, self.site.periods[name]
 
+    @property
+    def periods(self) -> tuple[str, ...]:
+        """Names of the periods."""
+        return tuple(self.site.periods)
+
     def plan(self, period: str | None) -> Plan:
         """The time-of-day plan of a period, checked against the junction.
 
@@ -131,6 +140,24 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{SITE_FILE}")))
 
 
+def find(name_or_path: str) -> Scenario | ImportedScenario:
+    """A shipped scenario by name, or a folder of the user's own, written or imported.
+
+    Raises:
+        UnknownNameError: neither exists.
+        ScenarioError: its file is wrong.
+    """
+    # An imported scenario needs this module's SUMO options.
+    from scenarios.importing.imported import load_imported
+    from scenarios.importing.schema import SCENARIO_FILE
+
+    path = Path(name_or_path).expanduser()
+    file = path / SCENARIO_FILE if path.is_dir() else path
+    if name_or_path not in names() and file.name == SCENARIO_FILE and file.is_file():
+        return load_imported(name_or_path, file)
+    return load(name_or_path)
+
+
 def load(name_or_path: str) -> Scenario:
     """A shipped scenario by name, or a folder (or site file) of the user's own.
 
@@ -146,6 +173,11 @@ def load(name_or_path: str) -> Scenario:
         file = path
     elif path.is_dir():
         file = path / SITE_FILE
+        if not file.is_file() and (path / "scenario.yaml").is_file():
+            raise ScenarioError(
+                f"folder {path} holds an imported network, and this needs a site with a "
+                f"{SITE_FILE}; give one of: {', '.join(shipped)}"
+            )
         if not file.is_file():
             raise ScenarioError(
                 f"folder {path} holds no {SITE_FILE}; give a folder with one, "
@@ -172,7 +204,7 @@ def world(name: str, period: str | None = None) -> World:
     Raises:
         InputError: an unknown name or period, or a site file that is wrong.
     """
-    return load(name).world(period)
+    return find(name).world(period)
 
 
 def timing_rules(timing: Timing) -> TimingRules:

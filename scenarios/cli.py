@@ -1,4 +1,4 @@
-"""``signals scenario``: list, show, build and check scenarios."""
+"""``signals scenario``: list, show, build, check and import scenarios."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from rich.table import Table
 from scenarios import catalog
 from scenarios.catalog import Scenario
 from scenarios.demand import TRAINING_SEEDS
+from scenarios.importing.cli import check_imported, import_command, show_imported
+from scenarios.importing.imported import ImportedScenario
 from scenarios.layout import SiteLayout, split_movement
 from scenarios.plan_design import design
 from scenarios.schema import MARK_MEANINGS, marked_values
@@ -29,7 +31,10 @@ _KIND_WORDS = {
 
 @click.group()
 def scenario() -> None:
-    """List, show, build and check scenarios."""
+    """List, show, build, check and import scenarios."""
+
+
+scenario.add_command(import_command)
 
 
 @scenario.command("list")
@@ -48,6 +53,10 @@ def list_command() -> None:
 @click.option("--picture", type=click.Path(path_type=Path), help="Draw the junction to a PNG file.")
 def show(name: str, sources: bool, picture: Path | None) -> None:
     """Show the legs, phases, volumes and plans of scenario NAME (a catalogue name or a folder)."""
+    imported = catalog.find(name)
+    if isinstance(imported, ImportedScenario):
+        show_imported(imported)
+        return
     found = catalog.load(name)
     console = Console()
     console.print(f"[bold]{found.site.title}[/bold]")
@@ -114,6 +123,10 @@ def build(name: str, out: Path, period: str | None, seed: int) -> None:
 @click.argument("path")
 def check(path: str) -> None:
     """Check the site file of PATH: fields, net, phases and plans; point out oddities."""
+    imported = catalog.find(path)
+    if isinstance(imported, ImportedScenario):
+        check_imported(imported)
+        return
     found = catalog.load(path)
     for warning in found.network.warnings:
         click.echo(f"note: netconvert: {warning}")

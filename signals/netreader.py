@@ -101,6 +101,7 @@ def read_junctions(
     net_file: Path,
     rules: TimingRules,
     programs_files: Sequence[Path] = (),
+    declared: Mapping[str, Sequence[Sequence[str]]] | None = None,
 ) -> NetReading:
     """Build the junctions of every light of a net, with the phases of the net's own programs.
 
@@ -114,12 +115,14 @@ def read_junctions(
         net_file: SUMO net.
         rules: What the engineer sets about timing.
         programs_files: Additional files with further programs (tlLogic) for the same lights.
+        declared: Light to sets of groups that take the place of its program's greens.
 
     Returns:
         Junctions sorted by id, and what was found.
 
     Raises:
-        JunctionError: A file is broken, or the net holds no light for road traffic.
+        JunctionError: A file is broken, a declared set names an unknown group, or the net holds no
+            light for road traffic.
     """
     net = read_net(net_file)
     programs = {light: list(found) for light, found in net.programs.items()}
@@ -140,7 +143,13 @@ def read_junctions(
             continue
         try:
             junction, links[light] = _as_programmed(
-                net, light, nodes, rules, programs.get(light, []), findings
+                net,
+                light,
+                nodes,
+                rules,
+                programs.get(light, []),
+                (declared or {}).get(light),
+                findings,
             )
         except JunctionError as error:
             raise JunctionError(f"{net_file}: light '{light}': {error}") from error
@@ -213,6 +222,7 @@ def _as_programmed(
     nodes: tuple[NetNode, ...],
     rules: TimingRules,
     programs: Sequence[NetProgram],
+    declared: Sequence[Sequence[str]] | None,
     findings: list[Finding],
 ) -> tuple[Junction, tuple[Link, ...]]:
     junction, conflicts, odd, links = _bare(net, tls_id, nodes, rules, programs)
@@ -224,7 +234,10 @@ def _as_programmed(
             )
         )
     served: list[frozenset[str]] = []
-    for members in green_sets(programs, junction.groups, links):
+    sets = green_sets(programs, junction.groups, links)
+    if declared is not None:
+        sets = [frozenset(members) for members in declared]
+    for members in sets:
         for pair in junction.conflicts:
             if set(pair) <= members:
                 first, second = conflicts.reasons[pair]

@@ -34,6 +34,7 @@ class World:
         routes: Seed to the route file of that demand day; the same seed gives the same bytes.
         sumo_options: Further SUMO options.
         content_hash: Identifies net, demand description and plan.
+        notes: What every result of this world must say, e.g. an override of the timing.
     """
 
     scenario: str
@@ -47,6 +48,7 @@ class World:
     routes: Callable[[int], Path]
     sumo_options: tuple[str, ...]
     content_hash: str
+    notes: tuple[str, ...] = ()
 
     @property
     def junction(self) -> Junction:

@@ -96,9 +96,7 @@ class ImportedDemand:
         element.set("depart", f"{start:.2f}")
         yield start, element
 
-    def _flow(
-        self, flow: Element, random: np.random.Generator
-    ) -> Iterator[tuple[float, Element]]:
+    def _flow(self, flow: Element, random: np.random.Generator) -> Iterator[tuple[float, Element]]:
         start = start_s(flow) or 0.0
         end = flow_end_s(flow)
         end = float(self.end_s) if end is None else end

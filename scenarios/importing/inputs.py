@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -96,25 +97,13 @@ def read_inputs(routes: Sequence[Path], additional: Sequence[Path], net: SumoNet
 
 def _root(file: Path, what: str) -> Element:
     try:
-        # The root's name is free in route files; a net or an HTML page is told by its content.
-        root = read_xml(file, _tag_of(file), what)
+        # SUMO takes any root in a route file; what is something else is told by its name.
+        root = read_xml(file, None, what)
     except JunctionError as error:
         raise ScenarioError(str(error)) from error
-    if root.tag in ("net", "configuration", "sumoConfiguration", "html", "osm"):
+    if root.tag in ("net", "configuration", "sumoConfiguration", "html", "osm", "tripinfos"):
         raise ScenarioError(f"{file} holds <{root.tag}>, expected <routes>; give {what}")
     return root
-
-
-def _tag_of(file: Path) -> str:
-    import gzip
-
-    try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
-            for _, element in ElementTree.iterparse(stream, events=("start",)):
-                return element.tag
-    except (OSError, EOFError, ElementTree.ParseError, LookupError, ValueError):
-        pass
-    return "routes"
 
 
 def seconds(text: str) -> float | None:
@@ -165,8 +154,7 @@ def flow_end_s(element: Element) -> float | None:
 def window_s(
     movers: Iterable[Element], begin_s: float | None, end_s: float | None
 ) -> tuple[int, int]:
-    """Begin and end of the run: what is given, else from the first departure to 5 min after the
-    last.
+    """Begin and end of the run: what is given, else the first departure to 5 min after the last.
 
     Raises:
         ScenarioError: The end is not after the begin, or nobody travels within.
@@ -210,7 +198,7 @@ def _check_edges(file: Path, elements: Sequence[Element], net: SumoNet) -> None:
                 else:
                     lost.setdefault(edge, name)
             if is_route:
-                for before, after in zip(edges, edges[1:], strict=False):
+                for before, after in pairwise(edges):
                     if before in onward and after in net.edges and after not in onward[before]:
                         broken.append(f"{name} goes from edge '{before}' to '{after}'")
     if lost:

@@ -29,7 +29,7 @@ class ImportedPeriod(_Strict):
 
 
 class ImportedTiming(_Strict):
-    """What was set about timing, see `signals.timing.TimingRules`; what is left out has defaults."""
+    """What was set about timing, see `signals.timing.TimingRules`; the rest has defaults."""
 
     min_green_s: Annotated[int, Field(ge=1, le=60)] | None = None
     max_green_s: Annotated[int, Field(ge=5, le=3600)] | None = None

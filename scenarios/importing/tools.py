@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from scenarios.sumo_tools import run_program
-from signals.errors import MissingDependencyError, ScenarioError, SimulationError
+from signals.errors import JunctionError, MissingDependencyError, ScenarioError, SimulationError
 from signals.junction import Junction
 from signals.netreading.net import SumoNet, read_xml
 
@@ -66,9 +66,7 @@ def net_from_osm(osm_file: Path, target: Path) -> list[str]:
     """
     try:
         read_xml(osm_file, "osm", "an OSM extract in XML")
-    except ScenarioError:
-        raise
-    except Exception as error:
+    except JunctionError as error:
         raise ScenarioError(str(error)) from error
     types = target.with_name("types.typ.xml")
     rows = [
@@ -135,7 +133,9 @@ def _tool(name: str, arguments: Sequence[str], needed_for: str) -> None:
         raise SimulationError(f"{name} took longer than {_TOOL_LIMIT_S} s; {needed_for}") from error
     if done.returncode != 0:
         lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        said = next((line for line in lines if line.startswith("Error")), lines[-1] if lines else "")
+        said = next(
+            (line for line in lines if line.startswith("Error")), lines[-1] if lines else ""
+        )
         raise SimulationError(f"{name} failed while {needed_for}: {said or 'it gave no reason'}")
 
 
@@ -264,9 +264,7 @@ def _edges(
     return tuple(sorted(legs[name]))
 
 
-def counted_routes(
-    counts: Sequence[TurnCount], candidates: Path, target: Path, seed: int
-) -> None:
+def counted_routes(counts: Sequence[TurnCount], candidates: Path, target: Path, seed: int) -> None:
     """Write vehicles that reproduce turning counts, by SUMO's routeSampler.
 
     Args:

@@ -184,12 +184,12 @@ def _read(_resolved: Path, net_file: Path, _mtime_ns: int, _size: int) -> SumoNe
     return net
 
 
-def read_xml(file: Path, root_tag: str, what: str) -> ElementTree.Element:
+def read_xml(file: Path, root_tag: str | None, what: str) -> ElementTree.Element:
     """The root of an XML file, plain or gzipped.
 
     Args:
         file: The file.
-        root_tag: Tag that the root must have.
+        root_tag: Tag that the root must have, None for any.
         what: What the file should be, for the message.
 
     Raises:
@@ -206,7 +206,7 @@ def read_xml(file: Path, root_tag: str, what: str) -> ElementTree.Element:
     except (OSError, EOFError, LookupError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise JunctionError(f"{file} cannot be read ({reason}); give {what}") from error
-    if root.tag != root_tag:
+    if root_tag is not None and root.tag != root_tag:
         raise JunctionError(f"{file} holds <{root.tag}>, expected <{root_tag}>; give {what}")
     return root
 
