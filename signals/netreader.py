@@ -19,7 +19,13 @@ from signals.netreading.conflicts import Conflicts, Finding, conflicts_of, cross
 from signals.netreading.links import Link, legs_of, links_of, nodes_of
 from signals.netreading.movements import movements_and_groups
 from signals.netreading.net import NetNode, NetProgram, SumoNet, programs_of, read_net, read_xml
-from signals.netreading.programs import complete, green_sets, named, parts
+from signals.netreading.programs import (
+    complete,
+    green_sets,
+    named,
+    parts,
+    without_walk_variants,
+)
 from signals.netreading.timing import timing_of
 from signals.netreading.zones import EXIT_REACH_M, ZONE_REACH_M, lanes_of
 from signals.timing import TimingRules
@@ -259,6 +265,7 @@ def _as_programmed(
             findings.append(
                 Finding(tls_id, "unserved", f"no program serves {group.id}; a phase is added")
             )
+    served = without_walk_variants(served, junction.groups)
     if served:
         served += complete(served, junction.groups, barred)
         phases = named(served, junction.groups)

@@ -162,10 +162,20 @@ def _program_steps(
 def _phases_for(junction: Junction, served: Collection[str]) -> list[Phase]:
     found = []
     for part in parts(served, junction.groups, junction.conflicts):
-        phase = junction.phase_of(part)
+        phase = junction.phase_of(part) or _with_more_walkers(junction, part)
         if phase is not None and part:
             found.append(phase)
     return found
+
+
+def _with_more_walkers(junction: Junction, served: frozenset[str]) -> Phase | None:
+    """The phase that a state belongs to which differs from it by red crosswalks only."""
+    walkers = {group.id for group in junction.groups if group.kind == "pedestrian"}
+    for phase in junction.phases:
+        members = frozenset(phase.groups)
+        if served - walkers and served < members and members - served <= walkers:
+            return phase
+    return None
 
 
 def _even_steps(junction: Junction) -> list[Step]:

@@ -76,6 +76,24 @@ def parts(
     return [frozenset(part) for part in compatible_sets([g.id for g in members], inside)]
 
 
+def without_walk_variants(
+    sets: Sequence[frozenset[str]], groups: Sequence[SignalGroup]
+) -> list[frozenset[str]]:
+    """Sets of groups, less those that are another one with some crosswalks red.
+
+    A program ends a walk with a state of its own; the guard ends it while the vehicles' green goes
+    on, so that such a state is no phase.
+    """
+    walkers = {group.id for group in groups if group.kind == "pedestrian"}
+    return [
+        members
+        for members in sets
+        if not any(
+            members < other and other - members <= walkers and members - walkers for other in sets
+        )
+    ]
+
+
 def named(
     served: Iterable[Collection[str]], groups: Sequence[SignalGroup]
 ) -> list[tuple[str, tuple[str, ...]]]:
