@@ -236,12 +236,7 @@ def roundabout(folder: Path) -> Path:
 
 
 def left_hand(folder: Path) -> Path:
-    target = folder / "left.net.xml"
-    run(
-        "netconvert", "-s", str(_grid(folder, "-L", "2")), "--lefthand", "--no-turnarounds",
-        "true", "--tls.rebuild", "true", "-o", str(target),
-    )  # fmt: skip
-    return target
+    return _plain(folder, _cross(), _arms(), "", "--lefthand", "true")
 
 
 def no_inner_lanes(folder: Path) -> Path:
@@ -301,3 +296,34 @@ AWKWARD: dict[str, Callable[[Path], Path]] = {
         with_crosswalks,
     )
 }
+
+
+def osm_crossing(folder: Path) -> Path:
+    """An arterial and a side street with a light, and a signalised crosswalk away from it."""
+    places = {
+        1: (37.5000, 127.0000, ""),
+        2: (37.5000, 127.0020, '<tag k="highway" v="traffic_signals"/>'),
+        3: (37.5000, 127.0035, '<tag k="highway" v="crossing"/>'
+            '<tag k="crossing" v="traffic_signals"/><tag k="crossing_ref" v="zebra"/>'),
+        4: (37.5000, 127.0055, ""),
+        5: (37.5015, 127.0020, ""),
+        6: (37.4985, 127.0020, ""),
+        7: (37.5004, 127.0035, ""),
+        8: (37.4996, 127.0035, ""),
+    }  # fmt: skip
+    ways = {
+        10: ((1, 2, 3, 4), {"highway": "primary", "name": "테헤란로", "lanes": "6"}),
+        11: ((5, 2, 6), {"highway": "tertiary"}),
+        12: ((7, 3, 8), {"highway": "footway", "footway": "crossing"}),
+    }
+    text = '<?xml version="1.0" encoding="UTF-8"?><osm version="0.6">'
+    for number, (lat, lon, tags) in places.items():
+        text += f'<node id="{number}" lat="{lat}" lon="{lon}" version="1">{tags}</node>'
+    for number, (nodes, tags_of) in ways.items():
+        text += f'<way id="{number}" version="1">'
+        text += "".join(f'<nd ref="{node}"/>' for node in nodes)
+        text += "".join(f'<tag k="{key}" v="{value}"/>' for key, value in tags_of.items())
+        text += "</way>"
+    path = folder / "street.osm"
+    path.write_text(text + "</osm>", encoding="utf-8")
+    return path
