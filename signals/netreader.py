@@ -291,7 +291,7 @@ def _in_time(junction: Junction, findings: list[Finding]) -> Junction:
             Guard(lengthened)
         except JunctionError:
             least_s = min(row.max_red_s for row in groups.values())
-            longest_s = least_s + _MAX_RED_STEP_S
+            longest_s = least_s + max(_MAX_RED_STEP_S, least_s // 10)
             if longest_s > _MAX_RED_LIMIT_S:
                 raise
             continue

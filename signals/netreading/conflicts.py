@@ -10,6 +10,7 @@ from signals.junction import Movement, SignalGroup
 from signals.netreading.links import Link
 from signals.netreading.net import NetNode, NetProgram
 from signals.netreading.programs import green, shows, yielding
+from signals.netreading.ways import meet
 from signals.timing import TimingRules
 
 
@@ -57,7 +58,7 @@ def conflicts_of(
     left_hand: bool,
     programs: Sequence[NetProgram] = (),
 ) -> Conflicts:
-    """Find the conflicts of a light in the right-of-way matrices of its nodes.
+    """Find the conflicts of a light in the right-of-way matrices of its nodes, and on the ground.
 
     Two links that cross or merge conflict, unless one of them yields to the other: turns to the
     kerb side always may, and every link that a program of the net shows as ``g`` beside the green
@@ -137,32 +138,40 @@ def cross_node_pattern(
     traffic between the nodes, so that found phases follow the pattern of the programs.
     """
     where = {link.index: link.node for link in links}
-    barred = set()
-    for first, second in combinations(groups, 2):
-        if {where[index] for index in first.links} & {where[index] for index in second.links}:
-            continue
-        if not any(
-            green(shows(state, one)) and green(shows(state, two))
-            for program in programs
-            for _, state in program.phases
-            for one in first.links
-            for two in second.links
-        ):
-            barred.add(frozenset((first.id, second.id)))
-    return barred
+    states = [state for program in programs for _, state in program.phases]
+    at = {group.id: {where[index] for index in group.links} for group in groups}
+    on = {
+        group.id: {
+            number
+            for number, state in enumerate(states)
+            if any(green(shows(state, index)) for index in group.links)
+        }
+        for group in groups
+    }
+    return {
+        frozenset((first.id, second.id))
+        for first, second in combinations(groups, 2)
+        if not at[first.id] & at[second.id] and not on[first.id] & on[second.id]
+    }
 
 
 def _foes(
     links: Sequence[Link], nodes: dict[str, NetNode]
 ) -> Iterator[tuple[int, int, Link, Link]]:
-    for (one, first), (two, second) in combinations(enumerate(links), 2):
-        if first.node != second.node or first.row < 0 or second.row < 0:
-            continue
-        if first.row == second.row:
-            continue
-        node = nodes[first.node]
-        if second.row in node.foes.get(first.row, ()) or first.row in node.foes.get(second.row, ()):
-            yield one, two, first, second
+    """Pairs that cross or merge by the matrix of their node, or cross on the ground."""
+    places: dict[str, list[tuple[int, Link]]] = {}
+    for position, link in enumerate(links):
+        places.setdefault(link.node, []).append((position, link))
+    for node_id in sorted(places):
+        node = nodes[node_id]
+        for (one, first), (two, second) in combinations(places[node_id], 2):
+            if first.row == second.row and first.row >= 0:
+                continue
+            by_matrix = second.row in node.foes.get(first.row, ()) or first.row in node.foes.get(
+                second.row, ()
+            )
+            if by_matrix or meet(first, second):
+                yield one, two, first, second
 
 
 def _settled_by_turn(

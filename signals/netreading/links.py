@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from signals.junction import MovementKind
-from signals.netreading.net import NetConnection, NetEdge, NetNode, SumoNet
+from signals.netreading.net import NetConnection, NetEdge, NetNode, Point, SumoNet
 
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 _KINDS: dict[str, MovementKind] = {
@@ -44,6 +44,8 @@ class Link:
         speed_mps: Limit of the approach lane (m/s).
         crossing: Crossing edge, empty for vehicles.
         areas: Waiting areas at both kerbs.
+        path: Its course; of a crosswalk, its axis.
+        width_m: Width of a crosswalk (m).
     """
 
     index: int
@@ -60,6 +62,8 @@ class Link:
     speed_mps: float
     crossing: str = ""
     areas: frozenset[str] = frozenset()
+    path: tuple[Point, ...] = ()
+    width_m: float = 0.0
 
 
 def nodes_of(net: SumoNet, tls_id: str) -> tuple[NetNode, ...]:
@@ -188,6 +192,7 @@ def links_of(net: SumoNet, tls_id: str, nodes: tuple[NetNode, ...], legs: Legs) 
                     near_turn=kind == near,
                     path_m=_way_length_m(net, connection, way),
                     speed_mps=lane.speed_mps,
+                    path=_path(net, connection, way),
                 )
             )
     for crossing in sorted(crossings):
@@ -217,6 +222,8 @@ def _crosswalk(net: SumoNet, crossing: str, indices: set[int], legs: Legs) -> li
             speed_mps=0.0,
             crossing=crossing,
             areas=frozenset(areas),
+            path=lane.shape,
+            width_m=lane.width_m,
         )
         for index in sorted(indices)
     ]
@@ -256,6 +263,13 @@ def _way_length_m(net: SumoNet, connection: NetConnection, way: list[str]) -> fl
         return sum(net.lanes[lane].length_m for lane in way if lane in net.lanes)
     start, end = net.lanes[connection.from_lane].shape, net.lanes[connection.to_lane].shape
     return math.dist(start[-1], end[0]) if start and end else 0.0
+
+
+def _path(net: SumoNet, connection: NetConnection, way: list[str]) -> tuple[Point, ...]:
+    if way:
+        return tuple(point for lane in way if lane in net.lanes for point in net.lanes[lane].shape)
+    start, end = net.lanes[connection.from_lane].shape, net.lanes[connection.to_lane].shape
+    return (start[-1], end[0]) if start and end else ()
 
 
 def _counted_rows(net: SumoNet, node: NetNode) -> dict[tuple[str, str], int]:

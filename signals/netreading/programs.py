@@ -36,9 +36,9 @@ def green_groups(
 ) -> frozenset[str]:
     """Groups that a state serves: all their links are green, kerb-side turns not counted."""
     served = set()
+    counted = {link.index for link in links if not link.near_turn}
     for group in groups:
-        members = [link for link in links if link.index in group.links]
-        main = {link.index for link in members if not link.near_turn} or set(group.links)
+        main = counted.intersection(group.links) or set(group.links)
         if all(green(shows(state, index)) for index in main):
             served.add(group.id)
     return frozenset(served)

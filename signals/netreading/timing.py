@@ -28,8 +28,11 @@ def timing_of(
     all-red lasts until people have left the crosswalk.
     """
     table: dict[str, GroupTiming] = {}
+    by_index: dict[int, list[Link]] = {}
+    for link in links:
+        by_index.setdefault(link.index, []).append(link)
     for group in groups:
-        members = [link for link in links if link.index in group.links]
+        members = [link for index in group.links for link in by_index[index]]
         walks = [link for link in members if link.crossing] if rules.pedestrians else []
         walk_s = clearance_s = 0
         if walks:

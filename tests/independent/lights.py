@@ -22,7 +22,7 @@ What it takes for law:
   cross cannot be told apart by their lights (one position, or a lane that both leave from), one of
   them must be ``g``. A crosswalk that shares a position with vehicles is shown as a vehicle light,
   green for a walk at least, and red for its clearance before a conflicting green;
-* ways of different nodes of one light do not meet;
+* ways of different nodes of one light do not meet, nor do those of one street into one street;
 * vehicles that leave one edge for the same exit lane merge as they do without lights;
 * red counts from the end of yellow, for a crosswalk from the end of flashing, and at the beginning
   of a record from its first second.
@@ -287,6 +287,9 @@ def _ways_meet(first: Way, second: Way) -> bool:
         return False
     if first.exit == second.exit:
         return first.edge != second.edge
+    streets = [way.exit.rpartition("_")[0] for way in (first, second)]
+    if first.edge == second.edge and streets[0] == streets[1]:
+        return False
     return _paths_meet(first.path, second.path)
 
 
