@@ -280,7 +280,7 @@ def _demand(
                 _write(candidates, "routes", [*inputs.definitions, *inputs.movers])
             else:
                 random_routes(net, candidates, 0, _DEFAULT_LENGTH_S, order.seed)
-            counted_routes(counts, candidates, made, order.seed)
+            counted_routes(net, counts, candidates, made, order.seed)
             candidates.unlink()
             note = f"demand: {order.counts.name} by SUMO's routeSampler, seed {order.seed}"
             inputs.movers.clear()

@@ -264,12 +264,15 @@ def _edges(
     return tuple(sorted(legs[name]))
 
 
-def counted_routes(counts: Sequence[TurnCount], candidates: Path, target: Path, seed: int) -> None:
+def counted_routes(
+    net: SumoNet, counts: Sequence[TurnCount], candidates: Path, target: Path, seed: int
+) -> None:
     """Write vehicles that reproduce turning counts, by SUMO's routeSampler.
 
     Args:
+        net: The net.
         counts: The counts.
-        candidates: Routes to choose from.
+        candidates: Vehicles, trips or flows whose routes are to choose from.
         target: Route file to write.
         seed: Seed of the sampling.
 
@@ -289,13 +292,21 @@ def counted_routes(counts: Sequence[TurnCount], candidates: Path, target: Path, 
                     part = item.count // len(pairs) + (number < item.count % len(pairs))
                     attributes = {"from": start, "to": end, "count": str(part)}
                     ElementTree.SubElement(interval, "edgeRelation", attributes)
-    turns = target.with_name("turns.xml")
+    turns, routed = target.with_name("turns.xml"), target.with_name("routed.rou.xml")
     ElementTree.ElementTree(root).write(turns, encoding="utf-8", xml_declaration=True)
     try:
+        run_program(
+            "duarouter",
+            (
+                "-n", str(net.file), "-r", str(candidates), "-o", str(routed), "--ignore-errors",
+                "--no-warnings", "--no-step-log", "--xml-validation", "never",
+            ),
+            "finding routes for the counts",
+        )  # fmt: skip
         _tool(
             "routeSampler.py",
             (
-                "-r", str(candidates), "-t", str(turns), "-o", str(target),
+                "-r", str(routed), "-t", str(turns), "-o", str(target),
                 "-b", str(min(item.begin_s for item in counts)),
                 "-e", str(max(item.end_s for item in counts)),
                 "-i", str(min(item.end_s - item.begin_s for item in counts)),
@@ -304,4 +315,7 @@ def counted_routes(counts: Sequence[TurnCount], candidates: Path, target: Path, 
             "sampling routes that match the counts",
         )  # fmt: skip
     finally:
-        turns.unlink(missing_ok=True)
+        for file in (turns, routed, target.with_name("routed.rou.alt.xml")):
+            file.unlink(missing_ok=True)
+    if not target.is_file():
+        raise ScenarioError("no route of the given routes passes the counted turns; give others")

@@ -8,6 +8,8 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
 
 import sumo
 
@@ -272,6 +274,11 @@ def with_crosswalks(folder: Path) -> Path:
     return _walkable(folder, _grid(folder, "-L", "2", "--turn-lanes", "1", size=(1, 1)))
 
 
+def crossing(folder: Path) -> Path:
+    """Nothing odd: four arms of two lanes, A0 in the middle, with crosswalks."""
+    return _walkable(folder, _grid(folder, "-L", "2", size=(1, 1)))
+
+
 AWKWARD: dict[str, Callable[[Path], Path]] = {
     made.__name__: made
     for made in (
@@ -326,4 +333,30 @@ def osm_crossing(folder: Path) -> Path:
         text += "</way>"
     path = folder / "street.osm"
     path.write_text(text + "</osm>", encoding="utf-8")
+    return path
+
+
+def demand(net: Path, count: int = 3, end_s: int = 150) -> Path:
+    """A flow from every way in to every way out."""
+    root = ElementTree.parse(net).getroot()
+    ends = {node.get("id") for node in root.iter("junction") if node.get("type") == "dead_end"}
+    streets = [
+        edge
+        for edge in root.iter("edge")
+        if edge.get("function") is None
+        and not any("rail" in lane.get("allow", "") or "tram" in lane.get("allow", "")
+                    for lane in edge.iter("lane"))
+    ]  # fmt: skip
+    ways_in = [edge.get("id") for edge in streets if edge.get("from") in ends]
+    ways_out = [edge.get("id") for edge in streets if edge.get("to") in ends]
+    ways_in = ways_in or [edge.get("id") for edge in streets]
+    ways_out = ways_out or [edge.get("id") for edge in streets]
+    flows = [
+        f'<flow id="f{number}" begin="0" end="{end_s}" number="{count}" from={quoteattr(start)} '
+        f'to={quoteattr(end)} departLane="best"/>'
+        for number, (start, end) in enumerate(itertools.product(ways_in, ways_out))
+        if start != end and start.lstrip("-") != end.lstrip("-")
+    ]
+    path = net.with_name("demand.rou.xml")
+    path.write_text(f"<routes>{''.join(flows)}</routes>", encoding="utf-8")
     return path
