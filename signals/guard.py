@@ -203,6 +203,7 @@ class Guard:
             [tuple(g for g in sorted(before - after)) for after in self._members]
             for before in self._members
         ]
+        self._all_open = [Options((True,) * count, "free", now) for now in range(count)]
         self._only = [tuple(phase == now for phase in range(count)) for now in range(count)]
         # One tuple, so that threads that share a guard never see one state's visits as another's.
         self._last_visits: tuple[GuardState | None, list[tuple[int, int]]] = (None, [])
@@ -279,6 +280,13 @@ class Guard:
         open_ = [False] * len(self._members)
         blocked = "free"
         running = self._running(state)
+        visits = self._visits(state)
+        if (
+            not running
+            and state.held_s < self._max_green
+            and (not visits or visits[0][0] > self._slack_s)
+        ):
+            return self._all_open[now]  # nothing is cut short, and no visit is near its time
         for phase in range(len(self._members)):
             if phase == now:
                 continue

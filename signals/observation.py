@@ -30,7 +30,7 @@ from signals.guard import Guard, GuardState
 from signals.junction import Junction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from gymnasium import spaces
 
@@ -43,6 +43,7 @@ __all__ = [
     "Observation",
     "ObservationSpec",
     "maxima_of",
+    "space_of",
 ]
 
 SPEC_VERSION = 1
@@ -104,14 +105,7 @@ class ObservationSpec:
         Args:
             maxima: Sizes that the observations are padded to; None pads nothing.
         """
-        from gymnasium import spaces
-
-        return spaces.Dict(
-            {
-                name: spaces.Box(0.0, 1.0, (int(np.prod(shape)),), np.float32)
-                for name, shape in (maxima or self).shapes.items()
-            }
-        )
+        return space_of((maxima or self).shapes)
 
     def encode(self, readings: Readings, state: GuardState) -> Observation:
         """Gather and scale.
@@ -183,6 +177,18 @@ class ObservationSpec:
             "phase_features": list(PHASE_FEATURES),
             "detectors": [spec.id for spec in self.detectors],
         }
+
+
+def space_of(shapes: Mapping[str, tuple[int, ...]]) -> spaces.Dict:
+    """The Gymnasium space of flattened arrays of these shapes, float32 in [0, 1]."""
+    from gymnasium import spaces
+
+    return spaces.Dict(
+        {
+            name: spaces.Box(0.0, 1.0, (int(np.prod(shape)),), np.float32)
+            for name, shape in shapes.items()
+        }
+    )
 
 
 def maxima_of(specs: Iterable[ObservationSpec]) -> Maxima:

@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from signals.envs.days import TRAINING_DAYS, Days
 from signals.errors import InputError
 from signals.observation import Observation, ObservationSpec
 from signals.recording import Recorder
@@ -17,10 +18,8 @@ from signals.rewards import reward_named
 from signals.simulation.backend import RunOptions
 from signals.simulation.episode import Episode
 from signals.simulation.sumo_backend import SumoBackend
-from signals.world import World, resolve
 
-TRAINING_DAYS = 10_000
-"""Demand days drawn when `reset` gets no seed are 0 to this; judging uses other ones."""
+__all__ = ["TRAINING_DAYS", "JunctionEnv"]
 
 
 class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
@@ -65,22 +64,14 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
             raise InputError(
                 f"decision_interval_s is {decision_interval_s}; give a whole number from 1 up"
             )
-        periods: Sequence[str | None] = (
-            [period] if period is None or isinstance(period, str) else list(period)
-        )
-        if not periods:
-            raise InputError("no period given; name one, or leave it out for the first")
         self.render_mode = render_mode
-        self._worlds: list[World] = [resolve(scenario, name) for name in periods]
+        self._days = Days(scenario, period, walkers_share)
         self._reward = reward_named(reward)
         self._interval_s = decision_interval_s
         self._backend = SumoBackend(gui)
-        if not 0.0 <= walkers_share[0] <= walkers_share[1] <= 1.0:
-            raise InputError(f"walkers_share is {walkers_share}; give two shares from 0 to 1")
         self._options = RunOptions(extra=tuple(sumo_options))
-        self._walkers_share = walkers_share
         self._recorder = recorder
-        self._episode = Episode(self._worlds[0], self._backend, recorder)
+        self._episode = Episode(self._days.worlds[0], self._backend, recorder)
         self._seen: Observation | None = None
         self.observation_space = self._episode.spec.space()
         self.action_space = gymnasium.spaces.Discrete(len(self.junction.phases))
@@ -125,23 +116,11 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
             step), ``plan_wish`` (the plan's phase now), ``day``, ``period``.
         """
         super().reset(seed=seed)
-        chosen = dict(options or {})
-        day = int(chosen.get("day", self.np_random.integers(TRAINING_DAYS)))
-        number = int(self.np_random.integers(len(self._worlds)))
-        if "period" in chosen:
-            names = [world.period for world in self._worlds]
-            if chosen["period"] not in names:
-                raise InputError(
-                    f"this environment has no period '{chosen['period']}'; "
-                    f"allowed: {', '.join(names)}"
-                )
-            number = names.index(chosen["period"])
-        if not self._episode.again(self._worlds[number]):
-            self._episode = Episode(self._worlds[number], self._backend, self._recorder)
-        low, high = self._walkers_share
-        share = high if low == high else float(self.np_random.uniform(low, high))
-        self._episode.start(day, replace(self._options, walkers_share=share))
-        self._day = day
+        day = self._days.draw(self.np_random, options)
+        if not self._episode.again(day.world):
+            self._episode = Episode(day.world, self._backend, self._recorder)
+        self._episode.start(day.number, replace(self._options, walkers_share=day.walkers_share))
+        self._day = day.number
         self._seen = self._episode.observe()
         return self._seen.vectors(), self._info(self._episode.clock_s)
 
@@ -184,12 +163,12 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         self._backend.close()
 
     def _info(self, begun_s: float) -> dict[str, Any]:
-        world, clock_s = self._episode.world, self._episode.clock_s
+        clock_s = self._episode.clock_s
         return {
             "action_mask": self.action_masks(),
             "clock_s": clock_s,
             "step_s": clock_s - begun_s,
-            "plan_wish": world.plan.wish(world.junction, clock_s),
+            "plan_wish": self._episode.only.plan_wish(clock_s),
             "day": self._day,
-            "period": world.period,
+            "period": self._episode.world.period,
         }

@@ -24,12 +24,14 @@ class RunOptions:
         extra: Further SUMO options, handed over as they are.
         emissions: Compute CO2 (slower).
         walkers_share: Share of the people on foot that is simulated, for training only.
+        features_only: Leave out detectors that no feature of the observation is made from.
     """
 
     trips_file: Path | None = None
     extra: tuple[str, ...] = field(default=())
     emissions: bool = False
     walkers_share: float = 1.0
+    features_only: bool = False
 
 
 class Backend(Protocol):

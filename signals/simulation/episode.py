@@ -7,6 +7,7 @@ is judged by the code it was trained with.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,34 @@ class JunctionRun:
             self._kept = Verdict(verdict.phase, True, "kept")
         return verdict
 
+    def ahead(self, wish: int | None, clock_s: float, seconds: int) -> list[tuple[int, str]]:
+        """Let some seconds of the guard pass at once.
+
+        Args:
+            wish: Phase index, None follows the plan.
+            clock_s: Clock time of the first of them.
+            seconds: How many.
+
+        Returns:
+            ``(second, lights)`` of each change, seconds from 0.
+        """
+        changes: list[tuple[int, str]] = []
+        second = 0
+        while second < seconds:
+            wished = self.plan_wish(clock_s + second) if wish is None else wish
+            if self._quiet > 0 and wished == self._kept.phase:
+                jump = 1 if wish is None else min(self._quiet, seconds - second)
+                self._quiet -= jump
+                self._behind += jump
+                second += jump
+                continue
+            shown = self.lights
+            self.tick(wished)
+            if self.lights is not shown:
+                changes.append((second, self.lights))
+            second += 1
+        return changes
+
 
 class Episode:
     """A running world under guard.
@@ -115,6 +144,8 @@ class Episode:
         world: What to simulate.
         backend: Where.
         recorder: Keeps lights and decisions when given; one for each junction of several.
+        features_only: Leave out what no feature of the observation is made from: advance loops and
+            counters have made-up readings then, and agents that read `Measures` cannot be run.
 
     Attributes:
         world: What is simulated.
@@ -130,8 +161,10 @@ class Episode:
         world: World,
         backend: Backend,
         recorder: Recorder | Sequence[Recorder] | None = None,
+        features_only: bool = False,
     ) -> None:
         self.world = world
+        self._features_only = features_only
         self.junctions = tuple(
             JunctionRun(junction, plan)
             for junction, plan in zip(world.junctions, world.plans, strict=True)
@@ -179,7 +212,7 @@ class Episode:
             self.world,
             seed,
             [run.spec.detectors for run in self.junctions],
-            options or RunOptions(),
+            replace(options or RunOptions(), features_only=self._features_only),
         )
         self.clock_s = float(self.world.begin_s)
         for run in self.junctions:
@@ -197,7 +230,7 @@ class Episode:
 
     def read_all(self) -> tuple[Readings, ...]:
         """What the detectors of each junction report now; also kept as ``last_readings``."""
-        values = self._backend.values()
+        values = self.values()
         found = []
         begin = 0
         for run in self.junctions:
@@ -206,6 +239,10 @@ class Episode:
             found.append(run.last_readings)
             begin = end
         return tuple(found)
+
+    def values(self) -> NDArray[np.float64]:
+        """(detectors of all junctions, fields) fresh readings of this moment."""
+        return self._backend.values()
 
     def states(self) -> list[GuardState]:
         """Lights and timers of each junction."""
@@ -237,6 +274,38 @@ class Episode:
                 recorder.second(self.clock_s, run.lights, wish, run.state, verdict)
         self.clock_s = self._backend.clock_s()
         return tuple(verdicts)
+
+    def run(self, wishes: Sequence[int | None], seconds: int) -> None:
+        """`tick_all` for some seconds with the same wishes, to the end of the period at most.
+
+        Guards that nobody calls know nothing of the traffic, so that each does its seconds first.
+
+        Args:
+            wishes: Phase index for each junction, None for those that follow their plans.
+            seconds: How many.
+        """
+        seconds = min(seconds, int(self.world.end_s - self.clock_s))
+        if self._recorders or self._on_call:
+            for _ in range(seconds):
+                self.tick_all(
+                    [
+                        run.plan_wish(self.clock_s) if wish is None else wish
+                        for run, wish in zip(self.junctions, wishes, strict=True)
+                    ]
+                )
+            return
+        changes: list[list[int]] = [[] for _ in range(seconds)]
+        lights: dict[tuple[int, int], str] = {}
+        for index, run in enumerate(self.junctions):
+            for second, shown in run.ahead(wishes[index], self.clock_s, seconds):
+                changes[second].append(index)
+                lights[second, index] = shown
+            self._shown[index] = run.lights
+        for second in range(seconds):
+            for index in changes[second]:
+                self._backend.show(index, lights[second, index])
+            self._backend.advance()
+        self.clock_s = self._backend.clock_s()
 
     def _tick_with_calls(self, wishes: Sequence[int]) -> list[Verdict]:
         calls: list[frozenset[str]] = [frozenset()] * len(self.junctions)
@@ -298,7 +367,7 @@ class Episode:
     def readings(self) -> Readings:
         """What the detectors of the only junction report now."""
         _ = self.only
-        return Readings(self.clock_s, self._backend.values())
+        return Readings(self.clock_s, self.values())
 
     def observe(self) -> Observation:
         """What an agent of the only junction sees now."""

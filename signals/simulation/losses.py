@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from signals.simulation.readers import DetectorReader
 from signals.simulation.streets import Streets
-from signals.simulation.traffic import Traffic, call
+from signals.simulation.traffic import Snapshot, Traffic, call
 
 
 class LossMeter:
@@ -43,8 +43,10 @@ class LossMeter:
         self._delay = call(sumo, "vehicle", "getDepartDelay")
         self._route = call(sumo, "vehicle", "getRoute")
         self._pending = call(sumo, "simulation", "getPendingVehicles")
-        self._known: dict[str, float] = {}
-        self._owners: dict[str, int] = {}
+        self._ids: tuple[str, ...] = ()
+        self._known = np.zeros(0)
+        self._owner = np.zeros(0, dtype=np.intp)
+        self._look = 0
         # Vehicles outside the net: seconds counted already, and owner.
         self._outside: dict[str, tuple[float, int]] = {}
 
@@ -53,13 +55,16 @@ class LossMeter:
         seen = self._traffic.look()
         ids, size = seen.ids, len(seen.ids)
         rest = self._streets.rest
+        before = self._places_before(seen)
+        known = before >= 0
         total = np.fromiter(map(self._loss, ids), np.float64, size)
-        known = np.fromiter(map(self._known.get, ids, repeat(-1.0)), np.float64, size)
-        gained = total - np.maximum(known, 0.0)
+        gained = total.copy()
+        gained[known] -= self._known[before[known]]
         now = self._streets.owner[seen.lane]
-        before = np.fromiter(map(self._owners.get, ids, repeat(rest)), np.intp, size)
-        owner = np.where(before == rest, now, before)
-        for index in np.flatnonzero(known < 0.0).tolist():
+        owner = now.copy()
+        owner[known] = self._owner[before[known]]
+        owner = np.where(owner == rest, now, owner)
+        for index in np.flatnonzero(~known).tolist():
             counted, street = self._outside.pop(ids[index], (0.0, rest))
             gained[index] += self._delay(ids[index]) - counted
             if street != rest:
@@ -67,16 +72,21 @@ class LossMeter:
         if self._weight is not None:
             gained *= np.fromiter(map(self._weight, ids), np.float64, size)
         lost = np.bincount(owner, gained, minlength=rest + 1).astype(np.float64, copy=False)
-        self._known = dict(zip(ids, total.tolist(), strict=True))
-        self._owners = dict(zip(ids, now.tolist(), strict=True))
+        self._ids, self._known, self._owner = ids, total, now
+        self._look = self._traffic.looks
         self._wait_outside(lost)
         return lost
+
+    def _places_before(self, seen: Snapshot) -> NDArray[np.intp]:
+        """Position of each vehicle at the last call, -1 for the new ones."""
+        if self._look == self._traffic.looks - 1:
+            return seen.before
+        places = dict(zip(self._ids, range(len(self._ids)), strict=True))
+        return np.fromiter(map(places.get, seen.ids, repeat(-1)), np.intp, len(seen.ids))
 
     def _wait_outside(self, lost: NDArray[np.float64]) -> None:
         waiting: dict[str, tuple[float, int]] = {}
         for vehicle in self._pending():
-            if vehicle in self._known:
-                continue
             counted, street = self._outside.get(vehicle, (0.0, -1))
             if street < 0:
                 street = self._streets.entry.get(self._route(vehicle)[0], self._streets.rest)

@@ -21,6 +21,8 @@ from signals.simulation.traffic import Snapshot, Traffic, call
 
 STOPPED_MPS: Final = 5.0 / 3.6
 """A vehicle slower than this counts as stopped (5 km/h)."""
+INTERVAL_S: Final = 600
+"""Interval of SUMO's loop counters (s)."""
 JAM_GAP_M: Final = 10.0
 """A wider gap between stopped vehicles is not part of the queue (m)."""
 
@@ -30,17 +32,23 @@ def loop_name(junction: int, spec: DetectorSpec) -> str:
     return f"{junction}/{spec.id}"
 
 
-def loops_xml(detectors: Sequence[Sequence[DetectorSpec]]) -> str:
-    """Additional file with the loops of each junction."""
+def loops_xml(detectors: Sequence[Sequence[DetectorSpec]], features_only: bool = False) -> str:
+    """Additional file with the loops of each junction.
+
+    Args:
+        detectors: Detectors of each junction.
+        features_only: Leave out loops that no feature is made from.
+    """
     rows = ["<additional>"]
     for junction, own in enumerate(detectors):
         for spec in own:
-            if _is_loop(spec):
+            if spec.kind == "stop_loop" or (spec.kind == "advance_loop" and not features_only):
                 piece = spec.pieces[0]
                 rows.append(
                     f"<inductionLoop id={quoteattr(loop_name(junction, spec))} "
                     f"lane={quoteattr(piece.lane)} "
-                    f'pos="{piece.start_m:.2f}" friendlyPos="true" period="1000000" file="NUL"/>'
+                    f'pos="{piece.start_m:.2f}" friendlyPos="true" '
+                    f'period="{INTERVAL_S}" file="NUL"/>'
                 )
     rows.append("</additional>")
     return "\n".join(rows)
@@ -59,6 +67,8 @@ class DetectorReader:
         detectors: Detectors of each junction.
         streets: The lanes.
         traffic: The vehicles.
+        begin_s: Clock time at which the run begins.
+        features_only: Read stop loops without their counters, and no advance loops.
     """
 
     def __init__(
@@ -68,11 +78,13 @@ class DetectorReader:
         detectors: Sequence[Sequence[DetectorSpec]],
         streets: Streets,
         traffic: Traffic,
+        begin_s: float,
+        features_only: bool = False,
     ) -> None:
         flat = [spec for own in detectors for spec in own]
         self._traffic = traffic
         self._blank = np.full((len(flat), len(FIELDS)), np.nan)
-        self._loops = _Loops(sumo, detectors)
+        self._loops = _Loops(sumo, detectors, begin_s, features_only)
         self._zones = _Zones(flat, streets)
         self._walkers: list[tuple[int, int, str, Callable[[], tuple[int, int]]]] = []
         row = 0
@@ -113,26 +125,50 @@ class DetectorReader:
 
 
 class _Loops:
-    """Induction loops. A counter is asked only when its loop was passed since the last reading."""
+    """Induction loops.
 
-    def __init__(self, sumo: ModuleType, detectors: Sequence[Sequence[DetectorSpec]]) -> None:
+    A counter is asked only when its loop was passed since the last reading. SUMO keeps every
+    vehicle of an interval, so that counting needs short ones, and forgets who stands on the loop
+    when one ends; it is counted here when the loop is read in that second.
+    """
+
+    def __init__(
+        self,
+        sumo: ModuleType,
+        detectors: Sequence[Sequence[DetectorSpec]],
+        begin_s: float,
+        features_only: bool,
+    ) -> None:
         self._gap = call(sumo, "inductionloop", "getTimeSinceDetection")
         self._counter = call(sumo, "inductionloop", "getIntervalVehicleNumber")
+        self._last = call(sumo, "inductionloop", "getLastIntervalVehicleNumber")
         rows: list[int] = []
         self._names: list[str] = []
         counts: list[bool] = []
+        silent: list[int] = []
         row = 0
         for junction, own in enumerate(detectors):
             for spec in own:
-                if _is_loop(spec):
+                if spec.kind == "advance_loop" and features_only:
+                    silent.append(row)
+                elif _is_loop(spec):
                     rows.append(row)
                     self._names.append(loop_name(junction, spec))
                     counts.append("count" in spec.fields)
                 row += 1
         self._rows = np.array(rows, dtype=np.intp)
         self._counts = np.array(counts, dtype=np.bool_)
+        self._counting = not features_only
+        self._silent = np.array(silent, dtype=np.intp)
+        self._begin_s = begin_s
+        self._read_s = begin_s
+        # Vehicles of the intervals before, of the present one, and its number, loop by loop.
+        self._before = [0] * len(rows)
+        self._now = [0] * len(rows)
+        self._interval = [0] * len(rows)
+        # Whether the vehicle on the loop has stood there since an interval before.
+        self._astride = [False] * len(rows)
         self._counted = np.zeros(len(rows))
-        self._read_s = -MAX_GAP_S
 
     def read(self, table: NDArray[np.float64], clock_s: float) -> None:
         names = self._names
@@ -141,11 +177,32 @@ class _Loops:
         gap_s = np.fromiter(map(self._gap, names), np.float64, len(names))
         since_s = clock_s - self._read_s
         self._read_s = clock_s
+        if not self._counting:
+            table[self._rows, 0] = 0.0
+            table[self._rows, 4] = gap_s <= 1.0
+            table[self._rows, 5] = np.minimum(gap_s, MAX_GAP_S)
+            table[self._silent, 4:] = (0.0, MAX_GAP_S)
+            return
+        interval, into_s = divmod(clock_s - self._begin_s, INTERVAL_S)
         for index in np.flatnonzero(self._counts & (gap_s <= since_s)).tolist():
-            self._counted[index] = self._counter(names[index])
+            self._count(index, int(interval), into_s, float(gap_s[index]))
         table[self._rows, 0] = np.where(self._counts, self._counted, np.nan)
-        table[self._rows, 4] = gap_s < 1.0  # somebody was on it in the second that has passed
+        table[self._rows, 4] = gap_s <= 1.0  # somebody was on it in the second that has passed
         table[self._rows, 5] = np.minimum(gap_s, MAX_GAP_S)
+
+    def _count(self, index: int, interval: int, into_s: float, gap_s: float) -> None:
+        name, now = self._names[index], int(self._counter(self._names[index]))
+        if interval != self._interval[index]:
+            if interval > self._interval[index] + 1:  # the one it was read in is over and done
+                self._before[index] += self._now[index]
+            astride = now == 0 and gap_s <= into_s and not self._astride[index]
+            self._before[index] += int(self._last(name)) + astride
+            self._astride[index] = now == 0 and gap_s == 0.0
+            self._interval[index] = interval
+        elif gap_s > 0.0 or now:
+            self._astride[index] = False
+        self._now[index] = now
+        self._counted[index] = self._before[index] + now
 
 
 class _Zones:

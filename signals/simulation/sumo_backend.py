@@ -66,7 +66,7 @@ class SumoBackend:
         _running = self
         self._folder = Path(tempfile.mkdtemp(prefix="seoul-signals-"))
         detector_file = self._folder / "detectors.add.xml"
-        detector_file.write_text(loops_xml(detectors), encoding="utf-8")
+        detector_file.write_text(loops_xml(detectors, options.features_only), encoding="utf-8")
         arguments = sumo_arguments(world, seed, self._folder, detector_file, options)
         try:
             if self._gui:
@@ -87,7 +87,13 @@ class SumoBackend:
         streets = self._streets_of(world)
         self._traffic = Traffic(self._sumo, streets)
         self._reader = DetectorReader(
-            self._sumo, world.junctions, detectors, streets, self._traffic
+            self._sumo,
+            world.junctions,
+            detectors,
+            streets,
+            self._traffic,
+            world.begin_s,
+            options.features_only,
         )
         self._losses = LossMeter(self._sumo, streets, self._traffic)
         self._person_losses = PersonLossMeter(
