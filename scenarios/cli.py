@@ -17,6 +17,7 @@ from scenarios.importing.imported import ImportedScenario
 from scenarios.layout import SiteLayout, split_movement
 from scenarios.plan_design import design
 from scenarios.schema import MARK_MEANINGS, marked_values
+from scenarios.sumo_folder import write_sumo_folder
 from signals.errors import OutputError
 from signals.plan import Plan
 
@@ -93,6 +94,11 @@ def show(name: str, sources: bool, picture: Path | None) -> None:
 )  # fmt: skip
 def build(name: str, out: Path, period: str | None, seed: int) -> None:
     """Write net, stops and one demand day of NAME as SUMO files, with a .sumocfg."""
+    imported = catalog.find(name)
+    if isinstance(imported, ImportedScenario):
+        world = imported.world(period)
+        click.echo(f"{write_sumo_folder(world, f'{world.period}.{seed}', seed, out)}")
+        return
     found = catalog.load(name)
     period_name, clock = found.period(period)
     routes = found.demand(period_name).file(seed)

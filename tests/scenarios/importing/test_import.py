@@ -438,6 +438,14 @@ def test_an_edited_plan_is_checked(copied: Path) -> None:
         resolve(str(copied))
 
 
+def test_build_writes_files_that_sumo_runs(
+    imported: Path, tmp_path: Path, command: Callable[..., Result]
+) -> None:
+    done = command("build", imported, "--out", tmp_path / "files", "--seed", 3)
+    assert done.exit_code == 0, done.output
+    nets.run("sumo", "-c", str(tmp_path / "files" / "all.3.sumocfg"), "--no-step-log", "true")
+
+
 def test_what_needs_a_site_says_so(imported: Path) -> None:
     with pytest.raises(ScenarioError, match="holds an imported network, and this needs a site"):
         load(str(imported))
