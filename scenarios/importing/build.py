@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -182,12 +183,11 @@ def _fill(order: Order, folder: Path, progress: Progress) -> Outcome:
     if inputs.furniture:
         _write(folder / _ADDITIONAL, "additional", inputs.furniture)
     police = read_police_plans(order.plans) if order.plans is not None else {}
-    declared: dict[str, tuple[tuple[str, ...], ...]] = {}
-    if police:
-        declared = _declared(order, reading, police)
-        reading = read_junctions(folder / _NET, timing.rules(), programs_files, declared)
+    declared = {**_ring_phases(reading), **_declared(order, reading, police)}
+    reading = read_junctions(folder / _NET, timing.rules(), programs_files, declared)
     findings += reading.findings
     periods, plans = _plans(reading, police, begin_s, end_s, findings)
+    _still(folder / _NET)
     progress(f"plans: {len(periods)} periods, {begin_s} to {end_s} s")
     (folder / _PLANS).write_text(
         json.dumps(
@@ -312,6 +312,26 @@ def _write(path: Path, root: str, elements: Sequence[Element]) -> None:
     )
     ElementTree.indent(tree)
     ElementTree.ElementTree(tree).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _ring_phases(reading: NetReading) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Phases of lights with a ring-and-barrier program, which the stilled net no longer tells."""
+    return {
+        junction.id: tuple(phase.groups for phase in junction.phases)
+        for junction in reading.junctions
+        if any(program.type == "NEMA" for program in reading.programs.get(junction.id, ()))
+    }
+
+
+def _still(net_file: Path) -> None:
+    """Make the programs of our copy static: they never run, and detectors of theirs are not kept.
+
+    Rail signals and level crossings stay as they are.
+    """
+    moving = re.compile(r'(<tlLogic\b[^>]*\btype=")(?!static"|rail_)[^"]*(")')
+    net_file.write_text(
+        moving.sub(r"\1static\2", net_file.read_text(encoding="utf-8")), encoding="utf-8"
+    )
 
 
 def _declared(

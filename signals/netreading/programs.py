@@ -49,9 +49,13 @@ def green_sets(
 ) -> list[frozenset[str]]:
     """The different sets of groups that the programs have green together, in their order.
 
-    States in which some light changes are passed over, unless there are no others.
+    States in which some light changes are passed over, unless there are no others. A program of
+    type NEMA lists the phases of each ring singly and combines them itself: it says nothing of
+    sets.
     """
-    states = [state for program in programs for _, state in program.phases]
+    states = [
+        state for program in programs if program.type != "NEMA" for _, state in program.phases
+    ]
     settled = [state for state in states if not changing(state)]
     found: dict[frozenset[str], None] = {}
     for pool in (settled, states):

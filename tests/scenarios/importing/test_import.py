@@ -144,6 +144,35 @@ def test_actuated_programs_give_an_even_split(tmp_path: Path) -> None:
         assert plan.cycle_s >= 90
 
 
+def test_detectors_of_an_actuated_program_are_not_missed(tmp_path: Path) -> None:
+    """They stood in a file that is not taken along; the program never runs."""
+    net = nets.actuated(tmp_path)
+    text = net.read_text(encoding="utf-8")
+    lane = re.search(r'from="([\w.]+)" to="[\w.]+" fromLane="0"[^>]*tl="A0"', text)
+    assert lane
+    param = f'<param key="{lane[1]}_0" value="lost"/>'
+    changed = re.sub(r'(<tlLogic id="A0"[^>]*>)', rf"\1{param}", text)
+    net.write_text(changed, encoding="utf-8")
+    out = tmp_path / "s"
+    import_scenario(Order(out=out, net=net, routes=(nets.demand(net),), end_s=60))
+    assert 'type="actuated"' not in (out / "net.net.xml").read_text(encoding="utf-8")
+
+
+def test_ring_and_barrier_programs_give_whole_phases(tmp_path: Path) -> None:
+    bare, net = nets.with_crosswalks(tmp_path), tmp_path / "nema.net.xml"
+    nets.run(
+        "netconvert", "-s", str(bare), "--tls.rebuild", "true", "--tls.default-type", "NEMA",
+        "-o", str(net),
+    )  # fmt: skip
+    out = tmp_path / "s"
+    made = import_scenario(Order(out=out, net=net, routes=(nets.demand(net),), end_s=60))
+    junction = resolve(str(out)).junction
+    assert junction.hash == made.reading.junctions[0].hash
+    together = [set(phase.groups) for phase in junction.phases]
+    assert any({"N.through", "S.through"} <= groups for groups in together)
+    assert any({"N.left", "S.left"} <= groups for groups in together)
+
+
 def test_overrides_are_named(
     plain_net: Path, plain_routes: Path, tmp_path: Path, command: Callable[..., Result]
 ) -> None:
