@@ -8,48 +8,32 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
+from scenarios.importing.counts import counted_routes, read_counts
 from scenarios.importing.inputs import DEFINITIONS, Element, Inputs, read_inputs, start_s, window_s
-from scenarios.importing.plans import lawful_plan, plan_for
-from scenarios.importing.police import (
-    PolicePlans,
-    boundaries_s,
-    phases_of,
-    read_police_plans,
-    ring_plan,
-    with_walkers,
-)
+from scenarios.importing.periods import periods_and_plans, police_phases, ring_phases
+from scenarios.importing.police import read_police_plans
 from scenarios.importing.schema import (
     SCENARIO_FILE,
     ImportedFile,
-    ImportedPeriod,
     ImportedTiming,
     write_scenario,
 )
-from scenarios.importing.tools import (
-    counted_routes,
-    net_from_osm,
-    random_routes,
-    read_counts,
-)
+from scenarios.importing.tools import net_from_osm, random_routes
 from scenarios.sumo_tools import run_program
 from signals.errors import (
     InputError,
     JunctionError,
     OutputError,
-    PlanError,
     ScenarioError,
     SimulationError,
 )
-from signals.junction import Junction
 from signals.netreader import Finding, NetReading, read_junctions
 from signals.netreading.net import SumoNet, read_net
-from signals.plan import Plan
 
 Progress = Callable[[str], None]
 
@@ -182,11 +166,13 @@ def _fill(order: Order, folder: Path, progress: Progress) -> Outcome:
     _write(folder / _ROUTES, "routes", [*inputs.definitions, *inputs.movers])
     if inputs.furniture:
         _write(folder / _ADDITIONAL, "additional", inputs.furniture)
-    police = read_police_plans(order.plans) if order.plans is not None else {}
-    declared = {**_ring_phases(reading), **_declared(order, reading, police)}
+    declared, police = ring_phases(reading), {}
+    if order.plans is not None:
+        police = read_police_plans(order.plans)
+        declared |= police_phases(order.plans, reading, police)
     reading = read_junctions(folder / _NET, timing.rules(), programs_files, declared)
     findings += reading.findings
-    periods, plans = _plans(reading, police, begin_s, end_s, findings)
+    periods, plans = periods_and_plans(reading, police, begin_s, end_s, findings)
     _still(folder / _NET)
     progress(f"plans: {len(periods)} periods, {begin_s} to {end_s} s")
     (folder / _PLANS).write_text(
@@ -314,15 +300,6 @@ def _write(path: Path, root: str, elements: Sequence[Element]) -> None:
     ElementTree.ElementTree(tree).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def _ring_phases(reading: NetReading) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Phases of lights with a ring-and-barrier program, which the stilled net no longer tells."""
-    return {
-        junction.id: tuple(phase.groups for phase in junction.phases)
-        for junction in reading.junctions
-        if any(program.type == "NEMA" for program in reading.programs.get(junction.id, ()))
-    }
-
-
 def _still(net_file: Path) -> None:
     """Make the programs of our copy static: they never run, and detectors of theirs are not kept.
 
@@ -332,81 +309,6 @@ def _still(net_file: Path) -> None:
     net_file.write_text(
         moving.sub(r"\1static\2", net_file.read_text(encoding="utf-8")), encoding="utf-8"
     )
-
-
-def _declared(
-    order: Order, reading: NetReading, police: dict[str, PolicePlans]
-) -> dict[str, tuple[tuple[str, ...], ...]]:
-    by_id = {junction.id: junction for junction in reading.junctions}
-    declared = {}
-    for light, table in police.items():
-        if light not in by_id:
-            raise ScenarioError(
-                f"{order.plans}: the net has no light '{light}'; allowed: "
-                f"{', '.join(sorted(by_id))}"
-            )
-        junction = by_id[light]
-        try:
-            plans = [ring_plan("police", junction, table, row) for row in table.rows]
-            declared[light] = tuple(phases_of(junction, plans))
-        except PlanError as error:
-            raise ScenarioError(f"{order.plans}: {error}") from error
-    return declared
-
-
-def _plans(
-    reading: NetReading,
-    police: dict[str, PolicePlans],
-    begin_s: int,
-    end_s: int,
-    findings: list[Finding],
-) -> tuple[dict[str, ImportedPeriod], dict[str, dict[str, Plan]]]:
-    own: dict[str, Plan] = {}
-    for junction in reading.junctions:
-        programs = reading.programs.get(junction.id, ())
-        if junction.id not in police:
-            own[junction.id], odd = plan_for("all", junction, reading.links[junction.id], programs)
-            findings += odd
-    edges = boundaries_s(list(police.values()), begin_s, end_s)
-    periods: dict[str, ImportedPeriod] = {}
-    plans: dict[str, dict[str, Plan]] = {}
-    for start, end in pairwise(edges):
-        name = "all" if len(edges) == 2 else f"from_{start // 3600:02d}{start % 3600 // 60:02d}"
-        periods[name] = ImportedPeriod(begin_s=start, end_s=end)
-        table = {light: replace(plan, name=name) for light, plan in own.items()}
-        for junction in reading.junctions:
-            if junction.id in police:
-                table[junction.id] = _police_plan(
-                    name, junction, police[junction.id], start, findings
-                )
-        plans[name] = table
-    return periods, plans
-
-
-def _police_plan(
-    name: str, junction: Junction, table: PolicePlans, clock_s: int, findings: list[Finding]
-) -> Plan:
-    rings = ring_plan(name, junction, table, table.row_at(clock_s))
-    steps = []
-    for groups, seconds in rings.steps:
-        phase = junction.phase_of(with_walkers(junction, groups))
-        if phase is None:
-            raise ScenarioError(
-                f"light '{junction.id}': its plan serves {', '.join(sorted(groups))} together, "
-                "which is no phase"
-            )
-        steps.append((phase, seconds))
-    plan = lawful_plan(name, junction, steps, rings.offset_s)
-    if plan.cycle_s != rings.cycle_s:
-        findings.append(
-            Finding(
-                junction.id,
-                "plan",
-                f"period {name}: cycle {rings.cycle_s} s of the police plan became "
-                f"{plan.cycle_s} s to hold intergreens, minimum greens and walks",
-            )
-        )
-    return plan
 
 
 def _override_notes(timing: ImportedTiming) -> list[str]:
