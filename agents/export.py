@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from agents.resolve import BUNDLE_SUFFIX
 from signals.contract import Contract, TimedPlan, signing_key, write_bundle
-from signals.errors import InputError, MissingDependencyError, RunFolderError, WorkError
+from signals.errors import (
+    InputError,
+    MissingDependencyError,
+    OutputError,
+    RunFolderError,
+    WorkError,
+)
 from signals.observation import ObservationSpec
 from signals.policy import INPUTS, OUTPUT, open_session, run_session
 from signals.world import World, resolve
@@ -166,7 +172,8 @@ def _worlds(run: TrainedRun) -> list[World]:
     help="Ed25519 private key (PEM) that signs it; the local key when not given.",
 )
 @click.option("--name", help="Name shown in results; the run folder's when not given.")
-def export(run: Path, out: Path, key: Path | None, name: str | None) -> None:
+@click.option("--force", is_flag=True, help="Write over a bundle that exists.")
+def export(run: Path, out: Path, key: Path | None, name: str | None, force: bool) -> None:
     """Write the best weights of training run RUN as a signed bundle.
 
     The network is compared with its exported form on every recorded observation; nothing is written
@@ -174,6 +181,8 @@ def export(run: Path, out: Path, key: Path | None, name: str | None) -> None:
     """
     if out.suffix != BUNDLE_SUFFIX:
         raise InputError(f"'{out}' is no bundle name; give --out NAME{BUNDLE_SUFFIX}")
+    if out.exists() and not force:
+        raise OutputError(f"{out} exists; give another --out, or --force to write over it")
     try:
         import torch  # noqa: F401
 

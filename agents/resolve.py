@@ -32,15 +32,29 @@ def check_spec(spec: str) -> None:
 
 
 def agent_for(spec: str, world: World) -> Agent:
-    """Build an agent for the junction of a world.
+    """Build the agent of a world with a single junction, see `agents_for`.
+
+    Raises:
+        InputError: As `agents_for`; or the world has several junctions.
+    """
+    _ = world.junction  # says so when there are several
+    return agents_for(spec, world)[0]
+
+
+def agents_for(spec: str, world: World) -> tuple[Agent, ...]:
+    """Build an agent for each junction of a world.
+
+    A learned policy has one network of weights, which all junctions share. On a single junction it
+    must have been made for that very junction; in a network it also decides for junctions that it
+    never saw, as long as it knows their features.
 
     Args:
         spec: Classical name (`agents.classical.NAMES`), the folder of a training run, or a
             ``*.bundle`` file.
-        world: What it is going to control.
+        world: What they are going to control.
 
     Returns:
-        The agent, not yet reset.
+        The agents in the order of the world's junctions, not yet reset.
 
     Raises:
         UnknownNameError: It is none of them.
@@ -49,7 +63,10 @@ def agent_for(spec: str, world: World) -> Agent:
         MissingDependencyError: A learned agent needs an extra that is not installed.
     """
     if spec.partition(":")[0] in NAMES:
-        return make(spec, world.junction, world.plan)
+        return tuple(
+            make(spec, junction, plan)
+            for junction, plan in zip(world.junctions, world.plans, strict=True)
+        )
     check_spec(spec)
     path = Path(spec).expanduser()
     return _from_run(path, world) if path.is_dir() else _from_bundle(path, world)
@@ -59,30 +76,36 @@ def _is_bundle(path: Path) -> bool:
     return path.suffix == BUNDLE_SUFFIX and path.is_file()
 
 
-def _from_run(folder: Path, world: World) -> Agent:
+def _from_run(folder: Path, world: World) -> tuple[Agent, ...]:
     from agents.runfolder import load_run
 
     run = load_run(folder)
-    expected = ObservationSpec(world.junction).hash
-    if run.spec_hash != expected:
+    expected = _only_hash(world)
+    if expected and run.spec_hash != expected:
         raise RunFolderError(
             f"run {folder} was made for another spec ({run.spec_hash[:12]}) than "
             f"{world.scenario}/{world.period} has now ({expected[:12]}): its junction, timing or "
             "detectors differ; train it anew"
         )
-    return run.agent(folder.name)
+    return tuple(run.agent(folder.name) for _ in world.junctions)
 
 
-def _from_bundle(file: Path, world: World) -> Agent:
+def _from_bundle(file: Path, world: World) -> tuple[Agent, ...]:
     from signals.contract import read_bundle
     from signals.policy import OnnxPolicy
 
     bundle = read_bundle(file)
-    expected = ObservationSpec(world.junction).hash
-    if bundle.contract.spec_hash != expected:
+    expected = _only_hash(world)
+    if expected and bundle.contract.spec_hash != expected:
         raise ContractError(
             f"bundle {file} was made for another junction, timing or detectors "
             f"({bundle.contract.spec_hash[:12]}) than {world.scenario}/{world.period} has now "
             f"({expected[:12]}); export one for this junction"
         )
-    return OnnxPolicy(bundle)
+    # It has no memory, so that one serves them all.
+    return (OnnxPolicy(bundle),) * len(world.junctions)
+
+
+def _only_hash(world: World) -> str:
+    """Spec of a single junction; empty for a network, whose junctions all differ."""
+    return ObservationSpec(world.junction).hash if len(world.junctions) == 1 else ""

@@ -23,11 +23,13 @@ _PLAIN_EVERY_S = 30.0
 
 @click.command()
 @click.argument("scenario", nargs=-1, required=True)
-@click.option("--algo", type=click.Choice(["dqn"]), default="dqn", show_default=True)
+@click.option(
+    "--algo", type=click.Choice(["ppo", "dqn"]), help="Default: ppo, or that of the run to resume."
+)
 @click.option(
     "--period", "periods", multiple=True, help="Period to train on; repeat it. Default: all."
 )
-@click.option("--steps", type=click.IntRange(1), help="Decisions to take (5 s each).")
+@click.option("--steps", type=click.IntRange(1), help="Decisions to take.")
 @click.option("--minutes", type=FiniteRange(0.1, 10080.0), help="Stop after this wall-clock time.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
@@ -42,13 +44,13 @@ _PLAIN_EVERY_S = 30.0
 @click.option(
     "--hyperparams",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="YAML of your own, in the shape of agents/hyperparams/dqn.yaml.",
+    help="YAML of your own, in the shape of agents/hyperparams/ALGO.yaml.",
 )
 @click.option("--eval-every", type=click.IntRange(1), help="Decisions between validations.")
 @click.option("--eval-seeds", type=click.IntRange(1), help="Validation days per period.")
 def train(
     scenario: tuple[str, ...],
-    algo: str,
+    algo: str | None,
     periods: tuple[str, ...],
     steps: int | None,
     minutes: float | None,
@@ -70,10 +72,11 @@ def train(
       signals train gangnam --period am_peak --period pm_peak --out runs/gangnam
     """  # noqa: D301
     try:
-        from agents.train import TrainingPlan, hyperparameters, prepare_folder
         from agents.train import train as run
+        from agents.training import TrainingPlan, hyperparameters, prepare_folder
     except ImportError as error:
         raise MissingDependencyError(str(error.name or error), "train", "signals train") from error
+    from agents.runfolder import read_config
     from scenarios.catalog import find
 
     if len(scenario) > 1:
@@ -83,6 +86,8 @@ def train(
     name = scenario[0]
     site = find(name)
     chosen = tuple(site.period(period)[0] for period in periods) or site.periods
+    if algo is None:
+        algo = str(read_config(out).get("algo", "dqn")) if resume else "ppo"
     values = hyperparameters(
         algo,
         name,
@@ -93,7 +98,7 @@ def train(
             "eval_seeds": eval_seeds,
         },
     )
-    plan = TrainingPlan(name, chosen, out, seed, values, minutes, workers)
+    plan = TrainingPlan(name, chosen, out, seed, algo, values, minutes, workers)
     config = prepare_folder(plan, resume)
     if resume:
         if periods and list(chosen) != list(config["periods"]):
@@ -108,6 +113,7 @@ def train(
             tuple(config["periods"]),
             out,
             int(config["seed"]),
+            algo,
             stored,
             minutes,
             workers,
@@ -138,7 +144,7 @@ class _Display:
         self._console = console
         self._bar: Bar | None = None
         self._said_s = time.monotonic()
-        self._said: tuple[float | None, float | None] = (None, None)
+        self._said: tuple[object, ...] = (None, None, "")
 
     def __enter__(self) -> _Display:
         if self._console.is_terminal:
@@ -160,7 +166,7 @@ class _Display:
 
     def show(self, progress: Progress) -> None:
         """Show where the run stands."""
-        text = f"{progress.episodes} runs"
+        text = progress.doing or f"{progress.episodes} runs"
         if progress.episodes and math.isfinite(progress.lost_veh_h):
             text += f", {progress.lost_veh_h:.0f} veh-h lost a run"
         if progress.validation_s is not None:
@@ -173,7 +179,7 @@ class _Display:
                 description=text,
             )
             return
-        validated = (progress.validation_s, progress.best_s)
+        validated = (progress.validation_s, progress.best_s, progress.doing)
         now = time.monotonic()
         if now - self._said_s >= _PLAIN_EVERY_S or validated != self._said:
             self._said_s, self._said = now, validated

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from scenarios.cache import digest
 from scenarios.demand import Demand
+from scenarios.faults import site_faults
 from scenarios.network import Network, build_network, sumo_version
 from scenarios.schema import Period, Site, Step, Timing
 from scenarios.sitefile import read_site
@@ -22,6 +23,7 @@ from signals.world import World
 
 if TYPE_CHECKING:
     from scenarios.importing.imported import ImportedScenario
+    from scenarios.streets.scenario import StreetScenario
 
 SITE_FILE = "site.yaml"
 _SHIPPED = Path(__file__).parent / "seoul"
@@ -57,6 +59,11 @@ class Scenario:
     site_file: Path
     site: Site
 
+    @property
+    def periods(self) -> tuple[str, ...]:
+        """Periods of the day."""
+        return tuple(self.site.periods)
+
     @cached_property
     def network(self) -> Network:
         """The net, built on first use."""
@@ -90,11 +97,6 @@ class Scenario:
             raise UnknownNameError("period", name, self.site.periods)
         return name, self.site.periods[name]
 
-    @property
-    def periods(self) -> tuple[str, ...]:
-        """Names of the periods."""
-        return tuple(self.site.periods)
-
     def plan(self, period: str | None) -> Plan:
         """The time-of-day plan of a period, checked against the junction.
 
@@ -113,6 +115,11 @@ class Scenario:
         """The demand of a period."""
         return Demand(self.site, self.period(period)[0])
 
+    def additional_files(self, period: str | None) -> tuple[Path, ...]:
+        """Bus stops."""
+        self.period(period)
+        return (self.network.stops_file,)
+
     def world(self, period: str | None) -> World:
         """The scenario at one time of day, ready to be simulated."""
         name, found = self.period(period)
@@ -124,7 +131,7 @@ class Scenario:
             junctions=(self.junction,),
             plans=(plan,),
             net_file=self.network.net_file,
-            additional_files=(self.network.stops_file,),
+            additional_files=self.additional_files(name),
             begin_s=found.begin_s,
             end_s=found.end_s,
             routes=demand.file,
@@ -132,6 +139,7 @@ class Scenario:
             content_hash=digest(
                 self.site.model_dump_json(), name, demand.key, self.junction.hash, sumo_version()
             ),
+            faults=site_faults(self.site.faults, (self.junction,), self.site_file),
         )
 
 
@@ -140,7 +148,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{SITE_FILE}")))
 
 
-def find(name_or_path: str) -> Scenario | ImportedScenario:
+def find(name_or_path: str) -> Scenario | StreetScenario | ImportedScenario:
     """A shipped scenario by name, or a folder of the user's own, written or imported.
 
     Raises:
@@ -158,7 +166,7 @@ def find(name_or_path: str) -> Scenario | ImportedScenario:
     return load(name_or_path)
 
 
-def load(name_or_path: str) -> Scenario:
+def load(name_or_path: str) -> Scenario | StreetScenario:
     """A shipped scenario by name, or a folder (or site file) of the user's own.
 
     Raises:
@@ -190,8 +198,14 @@ def load(name_or_path: str) -> Scenario:
 
 
 @cache
-def _loaded(name: str, file: Path, _mtime_ns: int, _size: int) -> Scenario:
-    return Scenario(name, file, read_site(file))
+def _loaded(name: str, file: Path, _mtime_ns: int, _size: int) -> Scenario | StreetScenario:
+    site = read_site(file)
+    if isinstance(site, Site):
+        return Scenario(name, file, site)
+    # Imported here because a junction of a network is a `Scenario` itself.
+    from scenarios.streets.scenario import StreetScenario
+
+    return StreetScenario(name, file, site)
 
 
 def world(name: str, period: str | None = None) -> World:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from pydantic import BaseModel
 
 from scenarios.layout import COMPASS, KINDS, LegLayout, SiteLayout, compass_name, split_movement
-from scenarios.schema import Marked, Site, SiteMovement, SitePlan
+from scenarios.schema import Marked, Site, SiteMovement, SitePlan, Volume
 
 Problem = tuple[tuple[str | int, ...], str]
 _TOLERANCE = 1e-6
@@ -17,12 +17,12 @@ _TOLERANCE = 1e-6
 def site_problems(site: Site) -> list[Problem]:
     """Everything wrong with a site whose fields are right one by one: ``(place, message)``."""
     return [
-        *_provenance(site, site, ()),
-        *_legs(site),
-        *_movements(site),
+        *provenance_problems(site.sources, site, ()),
+        *leg_problems(site),
+        *movement_problems(site),
         *_stops(site),
-        *_phases(site),
-        *_volumes(site),
+        *phase_problems(site),
+        *volume_problems(site.demand.volumes),
         *_approaches(site),
         *_mix_and_lines(site),
         *_pedestrians(site),
@@ -30,7 +30,8 @@ def site_problems(site: Site) -> list[Problem]:
     ]
 
 
-def _unknown(what: str, given: str, allowed: Iterable[str]) -> str:
+def unknown(what: str, given: str, allowed: Iterable[str]) -> str:
+    """A name that is not there, with the nearest one that is."""
     names = list(allowed)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
@@ -39,22 +40,28 @@ def _unknown(what: str, given: str, allowed: Iterable[str]) -> str:
     )
 
 
-def _provenance(site: Site, model: BaseModel, loc: tuple[str | int, ...]) -> Iterator[Problem]:
+def provenance_problems(
+    sources: Mapping[str, str], model: BaseModel, loc: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    """Sources that a model names and the file does not list."""
     if isinstance(model, Marked | SiteMovement | SitePlan):
-        if model.mark in ("S", "M") and model.source not in site.sources:
-            yield (*loc, "source"), _unknown("source", model.source, site.sources)
+        if model.mark in ("S", "M") and model.source not in sources:
+            yield (*loc, "source"), unknown("source", model.source, sources)
         return
+    if getattr(model, "mark", "G") != "G" and getattr(model, "source", "") not in sources:
+        yield (*loc, "source"), unknown("source", str(getattr(model, "source", "")), sources)
     for name in type(model).model_fields:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
-            yield from _provenance(site, value, (*loc, name))
+            yield from provenance_problems(sources, value, (*loc, name))
         elif isinstance(value, dict):
             for key, item in value.items():
                 if isinstance(item, BaseModel):
-                    yield from _provenance(site, item, (*loc, name, key))
+                    yield from provenance_problems(sources, item, (*loc, name, key))
 
 
-def _legs(site: Site) -> Iterator[Problem]:
+def leg_problems(site: Site) -> Iterator[Problem]:
+    """Legs that point elsewhere, or have no room for their pocket."""
     for name, leg in site.legs.items():
         if name not in COMPASS:
             yield ("legs", name), f"is no compass name; allowed: {', '.join(COMPASS)}"
@@ -79,19 +86,20 @@ def _legs(site: Site) -> Iterator[Problem]:
             )
 
 
-def _movements(site: Site) -> Iterator[Problem]:
+def movement_problems(site: Site) -> Iterator[Problem]:
+    """Movements whose legs or lanes do not exist or do not fit."""
     layout = SiteLayout(site)
     for name, movement in site.movements.items():
         loc = ("movements", name)
         leg, kind = split_movement(name)
         if leg not in site.legs:
-            yield loc, _unknown("leg", leg, site.legs)
+            yield loc, unknown("leg", leg, site.legs)
             continue
         if kind not in KINDS:
-            yield loc, _unknown("movement kind", kind, KINDS)
+            yield loc, unknown("movement kind", kind, KINDS)
             continue
         if movement.to not in site.legs:
-            yield (*loc, "to"), _unknown("leg", movement.to, site.legs)
+            yield (*loc, "to"), unknown("leg", movement.to, site.legs)
             continue
         if (movement.to == leg) != (kind == "uturn"):
             yield (
@@ -164,7 +172,7 @@ def _stops(site: Site) -> Iterator[Problem]:
     for name, stop in site.bus_stops.items():
         loc = ("bus_stops", name)
         if stop.leg not in site.legs:
-            yield (*loc, "leg"), _unknown("leg", stop.leg, site.legs)
+            yield (*loc, "leg"), unknown("leg", stop.leg, site.legs)
             continue
         leg = site.legs[stop.leg]
         bus_lanes = (leg.approach if stop.side == "approach" else leg.departure).bus_lanes.value
@@ -183,12 +191,13 @@ def _stops(site: Site) -> Iterator[Problem]:
             )
 
 
-def _phases(site: Site) -> Iterator[Problem]:
+def phase_problems(site: Site) -> Iterator[Problem]:
+    """Phases that name unknown signal groups."""
     groups = signal_groups(site)
     for name, members in site.phases.items():
         for index, member in enumerate(members):
             if member not in groups:
-                yield ("phases", name, index), _unknown("signal group", member, groups)
+                yield ("phases", name, index), unknown("signal group", member, groups)
 
 
 def signal_groups(site: Site) -> tuple[str, ...]:
@@ -204,8 +213,8 @@ def signal_groups(site: Site) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _volumes(site: Site) -> Iterator[Problem]:
-    volumes = site.demand.volumes
+def volume_problems(volumes: Mapping[str, Volume]) -> Iterator[Problem]:
+    """Counts that are incomplete or refer to nothing."""
     for name, volume in volumes.items():
         loc = ("demand", "volumes", name)
         if volume.veh_per_h is not None:
@@ -219,23 +228,23 @@ def _volumes(site: Site) -> Iterator[Problem]:
             other = volumes.get(volume.shape_of.value)
             counted = [key for key, item in volumes.items() if item.veh_per_h is not None]
             if other is None or other.veh_per_h is None:
-                yield (*loc, "shape_of"), _unknown("counted volume", volume.shape_of.value, counted)
+                yield (*loc, "shape_of"), unknown("counted volume", volume.shape_of.value, counted)
 
 
 def _approaches(site: Site) -> Iterator[Problem]:
     for leg, item in site.demand.approaches.items():
         loc: tuple[str | int, ...] = ("demand", "approaches", leg)
         if leg not in site.legs:
-            yield loc, _unknown("leg", leg, site.legs)
+            yield loc, unknown("leg", leg, site.legs)
             continue
         if item.volume not in site.demand.volumes:
-            yield (*loc, "volume"), _unknown("volume", item.volume, site.demand.volumes)
+            yield (*loc, "volume"), unknown("volume", item.volume, site.demand.volumes)
         yield from _per_period(site, item.direction_share, (*loc, "direction_share"))
         kinds = [split_movement(name)[1] for name in site.movements if name.startswith(f"{leg}.")]
         kinds = [kind for kind in kinds if kind != "bus"]
         for kind in item.turning.value:
             if kind not in kinds:
-                yield (*loc, "turning"), f"{_unknown('movement', kind, kinds)} for leg {leg}"
+                yield (*loc, "turning"), f"{unknown('movement', kind, kinds)} for leg {leg}"
         total = sum(item.turning.value.values())
         if abs(total - 1.0) > _TOLERANCE:
             yield (*loc, "turning"), f"shares sum to {total:g}; make them sum to 1"
@@ -247,7 +256,7 @@ def _approaches(site: Site) -> Iterator[Problem]:
 def _per_period(site: Site, values: Iterable[str], loc: tuple[str | int, ...]) -> Iterator[Problem]:
     given = set(values)
     for period in given - set(site.periods):
-        yield (*loc, period), _unknown("period", period, site.periods)
+        yield (*loc, period), unknown("period", period, site.periods)
     for period in site.periods:
         if period not in given:
             yield loc, f"has no value for period '{period}'; add it"
@@ -287,7 +296,7 @@ def _mix_and_lines(site: Site) -> Iterator[Problem]:
             yield (*loc, "share"), f"lines from {line.origin} share out more than all its buses"
         for index, stop in enumerate(line.stops):
             if stop not in site.bus_stops:
-                yield (*loc, "stops", index), _unknown("bus stop", stop, site.bus_stops)
+                yield (*loc, "stops", index), unknown("bus stop", stop, site.bus_stops)
 
 
 def _pedestrians(site: Site) -> Iterator[Problem]:
@@ -328,5 +337,5 @@ def _periods(site: Site) -> Iterator[Problem]:
                     if member not in groups:
                         yield (
                             (*loc, "plan", ring, index, "groups"),
-                            _unknown("signal group", member, groups),
+                            unknown("signal group", member, groups),
                         )

@@ -15,11 +15,18 @@ from scenarios.demand import TRAINING_SEEDS
 from scenarios.importing.cli import check_imported, import_command, show_imported
 from scenarios.importing.imported import ImportedScenario
 from scenarios.layout import SiteLayout, split_movement
-from scenarios.plan_design import design
+from scenarios.plan_design import saturation_degrees
 from scenarios.schema import MARK_MEANINGS, marked_values
+from scenarios.streets.measure import measure
+from scenarios.streets.printing import (
+    measurement_lines,
+    print_network,
+    saturation_line,
+    verdicts,
+)
+from scenarios.streets.scenario import StreetScenario
 from scenarios.sumo_folder import write_sumo_folder
-from signals.errors import OutputError
-from signals.plan import Plan
+from signals.errors import OutputError, UnknownNameError, WorkError
 
 _KIND_WORDS = {
     "through": "through",
@@ -28,6 +35,10 @@ _KIND_WORDS = {
     "uturn": "U-turn",
     "bus": "bus",
 }
+
+
+class CalibrationError(WorkError):
+    """The simulated figures of a site miss what was measured."""
 
 
 @click.group()
@@ -43,16 +54,17 @@ def list_command() -> None:
     """List the shipped scenarios and their periods."""
     table = Table("name", "title", "periods", box=None, pad_edge=False)
     for name in catalog.names():
-        site = catalog.load(name).site
-        table.add_row(name, site.title, ", ".join(site.periods))
+        found = catalog.load(name)
+        table.add_row(name, found.site.title, ", ".join(found.periods))
     Console().print(table)
 
 
 @scenario.command()
 @click.argument("name")
 @click.option("--sources", is_flag=True, help="List every number with its provenance.")
-@click.option("--picture", type=click.Path(path_type=Path), help="Draw the junction to a PNG file.")
-def show(name: str, sources: bool, picture: Path | None) -> None:
+@click.option("--picture", type=click.Path(path_type=Path), help="Draw the network to a PNG file.")
+@click.option("--junction", help="One junction of a network, in detail.")
+def show(name: str, sources: bool, picture: Path | None, junction: str | None) -> None:
     """Show the legs, phases, volumes and plans of scenario NAME (a catalogue name or a folder)."""
     imported = catalog.find(name)
     if isinstance(imported, ImportedScenario):
@@ -63,9 +75,19 @@ def show(name: str, sources: bool, picture: Path | None) -> None:
     console.print(f"[bold]{found.site.title}[/bold]")
     if found.site.description:
         console.print(found.site.description.strip())
-    _print_legs(console, found)
-    _print_phases(console, found)
-    _print_plans(console, found)
+    if isinstance(found, Scenario):
+        if junction not in (None, found.site.id):
+            raise UnknownNameError("junction", junction or "", (found.site.id,))
+        _print_junction(console, found)
+    else:
+        print_network(console, found)
+        if junction is None and len(found.parts) == 1:
+            junction = next(iter(found.parts))
+        if junction is not None:
+            if junction not in found.parts:
+                raise UnknownNameError("junction", junction, found.parts)
+            console.print(f"\n[bold]{found.parts[junction].site.title}[/bold]")
+            _print_junction(console, found.parts[junction])
     values = marked_values(found.site)
     assumed = sum(mark == "G" for _, _, mark, _ in values)
     if sources:
@@ -76,9 +98,12 @@ def show(name: str, sources: bool, picture: Path | None) -> None:
             "--sources lists all with their provenance"
         )
     if picture is not None:
-        from scenarios.picture import draw
+        from scenarios.picture import draw, draw_network
 
-        draw(found.network.net_file, found.site, picture)
+        if isinstance(found, Scenario):
+            draw(found.network.net_file, found.site, picture)
+        else:
+            draw_network(found, picture)
         console.print(f"picture: {picture}")
 
 
@@ -107,12 +132,17 @@ def build(name: str, out: Path, period: str | None, seed: int) -> None:
         site_id = found.site.id
         files = {
             "net-file": (found.network.net_file, f"{site_id}.net.xml"),
-            "additional-files": (found.network.stops_file, f"{site_id}.stops.add.xml"),
             "route-files": (routes, f"{site_id}.{period_name}.{seed}.rou.xml"),
         }
         for source, target in files.values():
             shutil.copyfile(source, out / target)
+        added = []
+        for source in found.additional_files(period_name):
+            kind = source.name.split(".")[-3]
+            added.append(f"{site_id}.{kind}.add.xml")
+            shutil.copyfile(source, out / added[-1])
         options = "".join(f'<{key} value="{target}"/>' for key, (_, target) in files.items())
+        options += f'<additional-files value="{",".join(added)}"/>'
         (out / f"{site_id}.sumocfg").write_text(
             f'<configuration>{options}<begin value="{clock.begin_s}"/><end value="{clock.end_s}"/>'
             '<time-to-teleport value="-1"/></configuration>\n',
@@ -127,24 +157,50 @@ def build(name: str, out: Path, period: str | None, seed: int) -> None:
 
 @scenario.command()
 @click.argument("path")
-def check(path: str) -> None:
-    """Check the site file of PATH: fields, net, phases and plans; point out oddities."""
+@click.option("--period", "periods", multiple=True, help="Run only this period; may be repeated.")
+@click.option("--static", is_flag=True, help="Look at the file and the net only, run nothing.")
+def check(path: str, periods: tuple[str, ...], static: bool) -> None:
+    """Check the site file of PATH: fields, net, phases and plans; point out oddities.
+
+    Then run it under its plans: saturation flow, and for sites of the second format the counts with
+    GEH and the corridor speeds of each period against the measured ones. Exit code 1 when a figure
+    misses its target.
+    """
     imported = catalog.find(path)
     if isinstance(imported, ImportedScenario):
         check_imported(imported)
         return
     found = catalog.load(path)
+    chosen = [found.period(period)[0] for period in periods] or list(found.site.periods)
     for warning in found.network.warnings:
         click.echo(f"note: netconvert: {warning}")
-    phases, groups = len(found.junction.phases), len(found.junction.groups)
-    for note in lints(found):
-        click.echo(f"note: {note}")
-    for period in found.site.periods:
-        found.plan(period)
+    parts = [found] if isinstance(found, Scenario) else list(found.parts.values())
+    for part in parts:
+        where = "" if part is found else f"{part.site.id}: "
+        for note in lints(part):
+            click.echo(f"note: {where}{note}")
     click.echo(
-        f"ok: {found.site_file}: {len(found.site.legs)} legs, {groups} signal groups, "
-        f"{phases} phases, {len(found.site.periods)} periods"
+        f"ok: {found.site_file}: {len(parts)} {'junction' if len(parts) == 1 else 'junctions'}, "
+        f"{sum(len(part.site.legs) for part in parts)} legs, "
+        f"{sum(len(part.junction.groups) for part in parts)} signal groups, "
+        f"{sum(len(part.junction.phases) for part in parts)} phases, {len(found.periods)} periods"
     )
+    if static:
+        return
+    first = parts[0].site
+    mix = {str(kind): share for kind, share in first.demand.mix.value.items()}
+    width_m = next(iter(first.legs.values())).approach.lane_width_m.value
+    click.echo(saturation_line(mix, width_m))
+    if isinstance(found, Scenario):
+        return
+    missed: list[str] = []
+    for period in chosen:
+        measured = measure(found, period)
+        for line in measurement_lines(period, measured):
+            click.echo(line)
+        missed += verdicts(period, measured)
+    if missed:
+        raise CalibrationError(f"{found.name} misses its targets: {'; '.join(missed)}")
 
 
 def lints(found: Scenario) -> list[str]:
@@ -167,26 +223,10 @@ def lints(found: Scenario) -> list[str]:
     return notes
 
 
-def saturation_degrees(found: Scenario, period: str, plan: Plan) -> dict[str, float]:
-    """Degree of saturation X of each vehicle group under a plan and the period's mean demand."""
-    ratios = design(found, period, plan).group_ratios
-    degrees = {}
-    for group, ratio in ratios.items():
-        served = [groups for groups, _ in plan.steps]
-        green_s = 0
-        for index, (groups, seconds) in enumerate(plan.steps):
-            if group in groups:
-                green_s += seconds
-                if group not in served[index - 1]:
-                    green_s -= _intergreen_s(found, group)
-        degrees[group] = ratio * plan.cycle_s / max(1, green_s)
-    return degrees
-
-
-def _intergreen_s(found: Scenario, group: str) -> int:
-    foes = found.junction.conflict_sets[group]
-    timing = found.junction.timing
-    return max((timing.intergreen_s(foe) for foe in foes if not foe.endswith("ped")), default=0)
+def _print_junction(console: Console, found: Scenario) -> None:
+    _print_legs(console, found)
+    _print_phases(console, found)
+    _print_plans(console, found)
 
 
 def _print_legs(console: Console, found: Scenario) -> None:
@@ -238,7 +278,7 @@ def _print_plans(console: Console, found: Scenario) -> None:
         )
 
 
-def _print_sources(console: Console, found: Scenario) -> None:
+def _print_sources(console: Console, found: Scenario | StreetScenario) -> None:
     console.print()
     for path, value, mark, source in marked_values(found.site):
         text = found.site.sources.get(source, source) if mark != "G" else source

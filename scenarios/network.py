@@ -24,7 +24,7 @@ from scenarios.sumo_tools import run_program
 CURB_RADIUS_M = 8.0
 """Corner radius of the junction (assumed; drives the speed of right turns)."""
 
-_NETCONVERT_OPTIONS = (
+NETCONVERT_OPTIONS = (
     "--proj.utm", "true",
     "--no-turnarounds", "true",
     "--junctions.corner-detail", "5",
@@ -71,8 +71,19 @@ def plain_xml(site: Site, setback_m: Mapping[str, float] | None = None) -> dict[
         nodes += _nodes(layout, part, setback_m.get(part.name, 0.0))
         edges += _edges(site, part)
         connections += _lane_continuations(part)
+    connections += junction_connections(layout)
+    return {
+        "nod": document("nodes", nodes),
+        "edg": document("edges", edges),
+        "con": document("connections", connections),
+    }
+
+
+def junction_connections(layout: SiteLayout) -> list[str]:
+    """Connections, right of way and crosswalks of one junction."""
+    site, connections = layout.site, []
     for name, movement in site.movements.items():
-        source = layout.legs[name.partition(".")[0]]
+        source = layout.legs[split_movement(name)[0]]
         target = layout.legs[movement.to]
         exits = layout.exit_lanes(name, movement)
         for number, exit_number in zip(movement.lanes, exits, strict=True):
@@ -88,11 +99,7 @@ def plain_xml(site: Site, setback_m: Mapping[str, float] | None = None) -> dict[
                 f'<crossing node="{site.id}" edges="{part.stop} {part.out}"'
                 f' width="{part.leg.crosswalk_width_m.value:g}" priority="true"/>'
             )
-    return {
-        "nod": _document("nodes", nodes),
-        "edg": _document("edges", edges),
-        "con": _document("connections", connections),
-    }
+    return connections
 
 
 def stops_xml(site: Site) -> str:
@@ -111,7 +118,7 @@ def stops_xml(site: Site) -> str:
         lines.append(
             f'<busStop id={quoteattr(name)} lane="{lane}" startPos="{start:g}" endPos="{end:g}"/>'
         )
-    return _document("additional", lines)
+    return document("additional", lines)
 
 
 def build_network(site: Site) -> Network:
@@ -123,19 +130,19 @@ def build_network(site: Site) -> Network:
     """
     plain = plain_xml(site)
     stops = stops_xml(site)
-    key = digest(*plain.values(), *_NETCONVERT_OPTIONS, sumo_version())[:20]
+    key = digest(*plain.values(), *NETCONVERT_OPTIONS, sumo_version())[:20]
     folder = cache_folder() / "networks"
     warnings: list[str] = []
 
     def build(target: Path) -> None:
         first = target.with_name("first.net.xml")
-        _convert(plain, first)
-        warnings.extend(_convert(plain_xml(site, _setbacks(site, first)), target))
+        convert(plain, first)
+        warnings.extend(convert(plain_xml(site, _setbacks(site, first)), target))
 
     net_file = cached_file(folder / f"{site.id}-{key}.net.xml", build)
     stops_file = cached_file(
         folder / f"{site.id}-{digest(stops)[:20]}.stops.add.xml",
-        lambda target: _write(target, stops),
+        lambda target: write_text(target, stops),
     )
     return Network(net_file, stops_file, tuple(warnings))
 
@@ -148,16 +155,23 @@ def sumo_version() -> str:
         return "system"
 
 
-def _write(target: Path, text: str) -> None:
+def write_text(target: Path, text: str) -> None:
+    """Write a file as UTF-8."""
     target.write_text(text, encoding="utf-8")
 
 
-def _convert(plain: dict[str, str], target: Path) -> list[str]:
+def convert(plain: Mapping[str, str], target: Path) -> list[str]:
+    """Run netconvert on plain XML, write the net, return its warnings.
+
+    Raises:
+        MissingDependencyError: netconvert is not installed.
+        SimulationError: netconvert refused the net.
+    """
     with scratch_folder(target.parent) as folder:
         files = {}
         for suffix, text in plain.items():
             files[suffix] = folder / f"site.{suffix}.xml"
-            _write(files[suffix], text)
+            write_text(files[suffix], text)
         raw = folder / "site.net.xml"
         said = run_program(
             "netconvert",
@@ -166,33 +180,50 @@ def _convert(plain: dict[str, str], target: Path) -> list[str]:
                 "--edge-files", str(files["edg"]),
                 "--connection-files", str(files["con"]),
                 "--output-file", str(raw),
-                *_NETCONVERT_OPTIONS,
+                *NETCONVERT_OPTIONS,
             ),
             "building the net",
         )  # fmt: skip
         # The header comment holds the date and this machine's paths: without it the same site
         # gives the same bytes.
         net = re.sub(r"<!--.*?-->\s*", "", raw.read_text(encoding="utf-8"), flags=re.DOTALL)
-        _write(target, net)
+        write_text(target, net)
     return [line for line in said.splitlines() if line.startswith("Warning")]
 
 
 def _setbacks(site: Site, net_file: Path) -> dict[str, float]:
     """Distance of each leg's stop line from the centre of a built net (m)."""
+    parts = SiteLayout(site).legs
+    found = setbacks(net_file, {part.stop: site.id for part in parts.values()})
+    return {name: found[part.stop] for name, part in parts.items()}
+
+
+def setbacks(net_file: Path, stop_edges: Mapping[str, str]) -> dict[str, float]:
+    """Distance of stop lines from the centre of their node in a built net (m).
+
+    Args:
+        net_file: The net.
+        stop_edges: Edge that ends at the stop line to its node.
+    """
     tree = ElementTree.parse(net_file).getroot()
-    centre = next(node for node in tree.iter("junction") if node.get("id") == site.id)
-    middle = (float(centre.get("x", "0")), float(centre.get("y", "0")))
+    middle = {
+        node.get("id", ""): (float(node.get("x", "0")), float(node.get("y", "0")))
+        for node in tree.iter("junction")
+    }
     found = {}
-    for part in SiteLayout(site).legs.values():
-        edge = next(edge for edge in tree.iter("edge") if edge.get("id") == part.stop)
+    for edge in tree.iter("edge"):
+        node = stop_edges.get(edge.get("id", ""))
+        if node is None:
+            continue
         ends = [lane.get("shape", "").split()[-1].split(",") for lane in edge.iter("lane")]
-        along = [math.dist(middle, (float(end[0]), float(end[1]))) for end in ends]
+        along = [math.dist(middle[node], (float(end[0]), float(end[1]))) for end in ends]
         # The innermost lane runs closest to the leg's axis.
-        found[part.name] = round(min(along), 2)
+        found[edge.get("id", "")] = round(min(along), 2)
     return found
 
 
-def _document(root: str, lines: list[str]) -> str:
+def document(root: str, lines: list[str]) -> str:
+    """An XML file of one root element."""
     body = "\n".join(f"    {line}" for line in lines)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}>\n{body}\n</{root}>\n'
 
@@ -212,23 +243,34 @@ def _nodes(layout: SiteLayout, part: LegLayout, setback_m: float) -> list[str]:
     return lines
 
 
+def lanes_xml(
+    count: int, bus_lanes: int, width_m: float, sidewalk_m: float | None, keep_out: str
+) -> str:
+    """Lane elements of an edge from the kerb inwards.
+
+    Args:
+        count: Vehicle lanes, bus lanes included.
+        bus_lanes: How many of them, next to the median, only buses may use.
+        width_m: Of each vehicle lane.
+        sidewalk_m: Width of the sidewalk at index 0, None without one.
+        keep_out: Further vehicle classes that may not use the general lanes.
+    """
+    first = 0 if sidewalk_m is None else 1
+    text = ""
+    if sidewalk_m is not None:
+        text += f'<lane index="0" allow="pedestrian" width="{sidewalk_m:g}"/>'
+    for index in range(first, first + count):
+        is_bus = index >= first + count - bus_lanes
+        use = 'allow="bus emergency"' if is_bus else f'disallow="pedestrian bicycle{keep_out}"'
+        text += f'<lane index="{index}" {use} width="{width_m:g}"/>'
+    return text
+
+
 def _edges(site: Site, part: LegLayout) -> list[str]:
     approach, name = part.leg.approach, part.name
     width_m = approach.lane_width_m.value
     bus = approach.bus_lanes.value
-
-    def lanes(count: int, bus_lanes: int, width: float, sidewalk: bool, keep_out: str) -> str:
-        first = 1 if sidewalk else 0
-        text = ""
-        if sidewalk:
-            text += (
-                f'<lane index="0" allow="pedestrian" width="{part.leg.sidewalk_width_m.value:g}"/>'
-            )
-        for index in range(first, first + count):
-            is_bus = index >= first + count - bus_lanes
-            use = 'allow="bus emergency"' if is_bus else f'disallow="pedestrian bicycle{keep_out}"'
-            text += f'<lane index="{index}" {use} width="{width:g}"/>'
-        return text
+    sidewalk_m = part.leg.sidewalk_width_m.value
 
     def edge(edge_id: str, start: str, end: str, count: int, inside: str) -> str:
         sidewalk = 'allow="pedestrian"' in inside
@@ -243,23 +285,24 @@ def _edges(site: Site, part: LegLayout) -> list[str]:
     entry, block = f"{name}_entry_node", f"{name}_block_node"
     lines = [
         edge(part.entry, entry, block, part.block_lanes,
-             lanes(part.block_lanes, bus, width_m, False, keep_out)),
+             lanes_xml(part.block_lanes, bus, width_m, None, keep_out)),
     ]  # fmt: skip
     before = block
     if part.pocket_lanes:
         before = f"{name}_pocket_node"
         lines.append(
             edge(part.block, block, before, part.block_lanes,
-                 lanes(part.block_lanes, bus, width_m, False, keep_out))
+                 lanes_xml(part.block_lanes, bus, width_m, None, keep_out))
         )  # fmt: skip
     lines.append(
         edge(part.stop, before, site.id, part.stop_lanes,
-             lanes(part.stop_lanes, bus, width_m, True, keep_out))
+             lanes_xml(part.stop_lanes, bus, width_m, sidewalk_m, keep_out))
     )  # fmt: skip
     leaving = part.leg.departure
     lines.append(
         edge(part.out, site.id, block, part.out_lanes,
-             lanes(part.out_lanes, leaving.bus_lanes.value, leaving.lane_width_m.value, True, ""))
+             lanes_xml(part.out_lanes, leaving.bus_lanes.value, leaving.lane_width_m.value,
+                       sidewalk_m, ""))
     )  # fmt: skip
     return lines
 

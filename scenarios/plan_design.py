@@ -147,6 +147,22 @@ def group_flow_ratios(scenario: Scenario, period: str) -> dict[str, float]:
     return found
 
 
+def saturation_degrees(scenario: Scenario, period: str, plan: Plan) -> dict[str, float]:
+    """Degree of saturation X of each vehicle group under a plan and the period's mean demand."""
+    ratios = design(scenario, period, plan).group_ratios
+    degrees = {}
+    for group, ratio in ratios.items():
+        served = [groups for groups, _ in plan.steps]
+        green_s = 0
+        for index, (groups, seconds) in enumerate(plan.steps):
+            if group in groups:
+                green_s += seconds
+                if group not in served[index - 1]:
+                    green_s -= _change_s(scenario.junction, group)
+        degrees[group] = ratio * plan.cycle_s / max(1, green_s)
+    return degrees
+
+
 def with_splits(plan: Plan, splits: tuple[int, ...], name: str | None = None) -> Plan:
     """The plan with other splits for its merged steps; both rings follow.
 

@@ -152,6 +152,8 @@ def mean_delay_s(scenario: Scenario, period: str, plan: Plan, seeds: Sequence[in
 def main(name: str, period: str, cycles: str, days: int, shift: int) -> None:
     """Print the delay of plans with several cycles, splits by `scenarios.plan_design`."""
     scenario = load(name)
+    if not isinstance(scenario, Scenario):
+        raise click.UsageError(f"'{name}' is a network; use scenarios.streets.planning")
     shape = scenario.plan(period)
     basis = design(scenario, period, shape)
     click.echo(f"Webster cycle {basis.webster_s:.0f} s, Y {sum(basis.flow_ratios):.3f}")

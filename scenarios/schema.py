@@ -12,6 +12,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from scenarios.faults import FaultEntry
+
 T = TypeVar("T")
 
 Mark = Literal["S", "M", "G"]
@@ -277,6 +279,7 @@ class Site(_Strict):
     phases: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
     demand: Demand
     periods: Annotated[dict[Name, Period], Field(min_length=1)]
+    faults: list[FaultEntry] = Field(default_factory=list)
 
     def __reduce__(self) -> tuple[Callable[[str], Site], tuple[str]]:
         """Pickled as JSON: the parametrised `Marked` classes cannot be looked up by name."""
@@ -298,6 +301,9 @@ def marked_values(model: BaseModel, prefix: str = "") -> list[tuple[str, object,
         return [(prefix, f"lanes {model.lanes} to {model.to}", model.mark, model.source)]
     if isinstance(model, SitePlan):
         return [(prefix, f"cycle {model.cycle_s} s", model.mark, model.source)]
+    mark, source, cycle = (getattr(model, key, None) for key in ("mark", "source", "cycle_s"))
+    if mark is not None:
+        found.append((prefix, f"plans with a cycle of {cycle} s", mark, str(source)))
     for name in type(model).model_fields:
         value = getattr(model, name)
         path = f"{prefix}.{name}" if prefix else name

@@ -7,20 +7,24 @@ import types
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from scenarios.checks import site_problems
 from scenarios.schema import Site
+from scenarios.streets.checks import street_problems
+from scenarios.streets.inherit import spread
+from scenarios.streets.schema import StreetSite
 from signals.errors import ScenarioError
 
 Loc = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_site(path: Path) -> Site:
-    """The site of a file, checked.
+def read_site(path: Path) -> Site | StreetSite:
+    """The site of a file, checked; its key `format` says which of the two formats it has.
 
     Args:
         path: The site file, YAML.
@@ -29,24 +33,61 @@ def read_site(path: Path) -> Site:
         ScenarioError: the file is missing, is not YAML, or does not describe a site; the message
         gives the line.
     """
+    return parse_site(read_text(path, "site"), path)
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file.
+
+    Args:
+        path: The file.
+        what: What it should hold, for messages.
+
+    Raises:
+        ScenarioError: it cannot be read, or is not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ScenarioError(
-            f"{path}: cannot be read ({error.strerror}); give a readable site file"
+            f"{path}: cannot be read ({error.strerror}); give a readable {what} file"
         ) from error
     except UnicodeDecodeError as error:
         raise ScenarioError(
             f"{path}: is not UTF-8 text ({error.reason}); save it as UTF-8"
         ) from error
-    return parse_site(text, path)
 
 
-def parse_site(text: str, path: Path) -> Site:
+def parse_site(text: str, path: Path) -> Site | StreetSite:
     """The site of a YAML text; `path` only names it in messages.
 
     Raises:
         ScenarioError: as `read_site`.
+    """
+    data, root = parse_yaml(Site, text, path)
+    model: type[Site] | type[StreetSite] = Site
+    if data.get("format") == 2:
+        model, data = StreetSite, spread(data)
+    site = fitted(model, data, root, path)
+    problems = street_problems(site) if isinstance(site, StreetSite) else site_problems(site)
+    if problems:
+        loc, message = problems[0]
+        raise _error(path, root, loc, message, len(problems) - 1)
+    return site
+
+
+def parse_yaml(
+    model: type[BaseModel], text: str, path: Path
+) -> tuple[dict[str, Any], yaml.Node | None]:
+    """The mapping of a YAML text, and its nodes, which know their lines.
+
+    Args:
+        model: What it should hold; only for messages.
+        text: The text.
+        path: The same.
+
+    Raises:
+        ScenarioError: it is no YAML mapping, or a key stands twice.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -59,25 +100,35 @@ def parse_site(text: str, path: Path) -> Site:
     if not isinstance(data, dict):
         raise ScenarioError(
             f"{path}:1: holds {type(data).__name__}, allowed: a mapping with the keys "
-            f"{', '.join(Site.model_fields)}"
+            f"{', '.join(model.model_fields)}"
         )
     doubled = _doubled_key(root)
     if doubled is not None:
         key, line = doubled
         raise ScenarioError(f"{path}:{line}: key '{key}' stands twice; keep one")
+    return data, root
+
+
+def fitted(model: type[Model], data: dict[str, Any], root: yaml.Node | None, path: Path) -> Model:
+    """A mapping as a model.
+
+    Args:
+        model: What it must hold.
+        data: The mapping.
+        root: Its nodes.
+        path: Only names it in messages.
+
+    Raises:
+        ScenarioError: it does not hold one; the message gives the line.
+    """
     try:
-        site = Site.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         found = error.errors()
         # A mistyped key also leaves the right one missing: name the typo.
         first = min(found, key=lambda item: item["type"] != "extra_forbidden")
-        loc, message = _worded(first)
+        loc, message = _worded(model, first)
         raise _error(path, root, loc, message, len(found) - 1) from None
-    problems = site_problems(site)
-    if problems:
-        loc, message = problems[0]
-        raise _error(path, root, loc, message, len(problems) - 1)
-    return site
 
 
 def line_of(root: yaml.Node | None, loc: Sequence[str | int]) -> int:
@@ -113,12 +164,12 @@ def _error(path: Path, root: yaml.Node | None, loc: Loc, message: str, more: int
     return ScenarioError(f"{path}:{line_of(root, loc)}: {where}: {message}{rest}")
 
 
-def _worded(error: Any) -> tuple[Loc, str]:
+def _worded(root: type[BaseModel], error: Any) -> tuple[Loc, str]:
     """Place and message of one pydantic error."""
     loc: Loc = tuple(part for part in error["loc"] if part != "[key]")
     kind = error["type"]
     if kind == "extra_forbidden":
-        model = _model_at(Site, loc[:-1])
+        model = _model_at(root, loc[:-1])
         allowed = model.model_fields if model else ()
         return loc, f"unknown key; {nearest(str(loc[-1]), allowed)}"
     if kind == "missing":
@@ -131,7 +182,7 @@ def _worded(error: Any) -> tuple[Loc, str]:
         expected = str(error["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
         return loc, f"is {text}; {nearest(str(given), expected.split(', '))}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        model = _model_at(Site, loc)
+        model = _model_at(root, loc)
         keys = f" with the keys {', '.join(model.model_fields)}" if model else ""
         return loc, f"is {text}; allowed: a mapping{keys}"
     words = str(error["msg"])

@@ -30,7 +30,7 @@ from signals.options import FiniteRange
 
 SCENARIO: Final = "gangnam"
 PERIOD: Final = "am_peak"
-LEARNED: Final = "gangnam-dqn"
+LEARNED: Final = "gangnam-ppo"
 CLASSICAL: Final = ("fixed_time", "webster", "actuated", "max_pressure")
 POLLS: Final = "polls.jsonl"
 _DECISIONS: Final = re.compile(r"(\d+) by the service, (\d+) by the local")
@@ -54,7 +54,7 @@ class Pace:
 
     Attributes:
         train_minutes: Wall-clock limit of the training.
-        decisions: Decisions planned in it: exploration ends with half of them.
+        decisions: Most decisions taken in it.
         eval_every: Decisions between validations.
         budget_s: The whole demo; the number of demand days is fitted to it.
         run_minutes: Ends each judged run early; None judges the whole period.
@@ -316,11 +316,12 @@ def _walk(show: Show, folder: Path, chosen: Pace) -> None:
 def hyperparameters(chosen: Pace) -> str:
     """What a short training needs to be different from a long one, as YAML for the command."""
     return (
-        "# A training of minutes: learn early, learn twice from each decision, explore briefly.\n"
+        "# A training of minutes: few simulations at once, small steps, a short lesson.\n"
         "default:\n"
-        f"  learning_starts: {chosen.decisions // 6}\n"
-        "  updates_per_step: 2\n"
-        "  exploration_fraction: 0.6\n"
+        "  n_envs: 6\n"
+        "  n_steps: 100\n"
+        "  batch_size: 200\n"
+        f"  teacher_days: {2 if chosen.run_minutes else 4}\n"
     )
 
 

@@ -13,20 +13,18 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from signals.capacity import crosswalk_los, junction_los
 from signals.errors import SimulationError
 from signals.junction import Junction
-from signals.queues import QueueSampler, QueueStats
+from signals.network_metrics import JunctionMetrics, NetworkSampler
+from signals.queues import GRIDLOCK_S, QueueSampler, QueueStats
 from signals.schedule import ELSEWHERE, Schedule
-
-GRIDLOCK_S: Final = 300.0
-"""An approach from which nobody arrives for longer than this, while somebody waited as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class RunMetrics:
     Attributes:
         vehicles: All scheduled vehicles.
         delay_s: Delay (s/veh), see the module.
-        los: KHCM level of service of the junction.
+        los: KHCM level of service of the junction; None for a network.
         stops: Stops per vehicle (SUMO's waitingCount).
         arrived: Vehicles that finished.
         throughput_veh_h: Arrivals per hour.
@@ -75,17 +73,18 @@ class RunMetrics:
         bus_delay_s: Delay of buses (s/bus).
         person_delay_s: Delay of all people: vehicle delays times occupants and pedestrian delays.
         co2_g: CO2 per scheduled vehicle (g), None without emissions.
-        approaches: By leg.
+        approaches: By leg; empty for a network.
         queue_p95_m: The largest of the approaches' 95th percentiles (m).
         longest_queue_m: The longest queue of any approach (m).
         teleports: Vehicles that SUMO took off the street and put down elsewhere.
         collisions: Pairs of vehicles that collided.
         flags: What makes the run suspect, in words; empty for a sound run.
+        junctions: By junction of a network; empty for a single one.
     """
 
     vehicles: int
     delay_s: float
-    los: str
+    los: str | None
     stops: float
     arrived: int
     throughput_veh_h: float
@@ -106,6 +105,7 @@ class RunMetrics:
     teleports: int
     collisions: int
     flags: tuple[str, ...]
+    junctions: Mapping[str, JunctionMetrics] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
@@ -201,6 +201,58 @@ def summarise(
     Raises:
         SimulationError: The records cannot be read.
     """
+    reader = _read(trips_file, schedule, end_s)
+    seen = incidents or Incidents()
+    flags = _flags(reader.legs, begin_s, end_s, seen) + _incomplete(reader, schedule, end_s)
+    sampled = queues.stats() if queues else {}
+    legs = list(dict.fromkeys(lane.leg for lane in junction.lanes))
+    if ELSEWHERE in reader.legs:
+        legs.append(ELSEWHERE)
+    found = _judged(reader, begin_s, end_s, seen, flags)
+    return replace(
+        found,
+        los=junction_los(found.delay_s),
+        approaches={leg: reader.legs[leg].approach(sampled.get(leg)) for leg in legs},
+        queue_p95_m=max((stats.p95_m for stats in sampled.values()), default=None),
+        longest_queue_m=max((stats.longest_m for stats in sampled.values()), default=None),
+    )
+
+
+def summarise_network(
+    trips_file: Path,
+    schedule: Schedule,
+    begin_s: float,
+    end_s: float,
+    sampler: NetworkSampler,
+    incidents: Incidents | None = None,
+) -> RunMetrics:
+    """Judge a run of several junctions: the network by its trips, each junction by its approaches.
+
+    Args:
+        trips_file: As for `summarise`.
+        schedule: The demand day, read for all junctions.
+        begin_s: Begin of the run (clock seconds).
+        end_s: End of the run (clock seconds).
+        sampler: What was seen on the approaches.
+        incidents: Teleports and collisions seen during the run.
+
+    Raises:
+        SimulationError: The records cannot be read.
+    """
+    reader = _read(trips_file, schedule, end_s)
+    seen = incidents or Incidents()
+    flags = sampler.flags() + _flags({}, begin_s, end_s, seen)
+    flags += _incomplete(reader, schedule, end_s)
+    junctions = sampler.junctions()
+    return replace(
+        _judged(reader, begin_s, end_s, seen, flags),
+        queue_p95_m=max((item.queue_p95_m for item in junctions.values()), default=None),
+        longest_queue_m=max((item.longest_queue_m for item in junctions.values()), default=None),
+        junctions=junctions,
+    )
+
+
+def _read(trips_file: Path, schedule: Schedule, end_s: float) -> _TripReader:
     reader = _TripReader(schedule, end_s)
     try:
         reader.read(trips_file)
@@ -208,24 +260,21 @@ def summarise(
         raise SimulationError(
             f"SUMO's records of the run cannot be read: {trips_file}: {error}"
         ) from error
-    seen = incidents or Incidents()
-    flags = _flags(reader.legs, begin_s, end_s, seen.teleports, len(seen.collisions))
-    lost = schedule.scheduled(end_s) - reader.seen
-    if lost:
-        flags += (f"incomplete: {len(lost)} scheduled vehicles left no trip, e.g. {min(lost)}",)
+    return reader
+
+
+def _judged(
+    reader: _TripReader, begin_s: float, end_s: float, seen: Incidents, flags: tuple[str, ...]
+) -> RunMetrics:
+    """What the trips alone say."""
     total = reader.total
-    sampled = queues.stats() if queues else {}
-    legs = list(dict.fromkeys(lane.leg for lane in junction.lanes))
-    if ELSEWHERE in reader.legs:
-        legs.append(ELSEWHERE)
-    approaches = {leg: reader.legs[leg].approach(sampled.get(leg)) for leg in legs}
     whole = total.approach(None)
     pedestrian_delay_s = _mean(reader.walkers_lost_s)
     heads = reader.persons + len(reader.walkers_lost_s)
     return RunMetrics(
         vehicles=total.vehicles,
         delay_s=whole.delay_s,
-        los=whole.los,
+        los=None,
         stops=whole.stops,
         arrived=total.arrived,
         throughput_veh_h=total.arrived * 3600.0 / (end_s - begin_s),
@@ -244,13 +293,20 @@ def summarise(
         co2_g=reader.co2_mg / 1000.0 / total.vehicles
         if reader.has_emissions and total.vehicles
         else None,
-        approaches=approaches,
-        queue_p95_m=max((stats.p95_m for stats in sampled.values()), default=None),
-        longest_queue_m=max((stats.longest_m for stats in sampled.values()), default=None),
+        approaches={},
+        queue_p95_m=None,
+        longest_queue_m=None,
         teleports=seen.teleports,
         collisions=len(seen.collisions),
         flags=flags,
     )
+
+
+def _incomplete(reader: _TripReader, schedule: Schedule, end_s: float) -> tuple[str, ...]:
+    lost = schedule.scheduled(end_s) - reader.seen
+    if not lost:
+        return ()
+    return (f"incomplete: {len(lost)} scheduled vehicles left no trip, e.g. {min(lost)}",)
 
 
 class _TripReader:
@@ -327,7 +383,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _flags(
-    legs: Mapping[str, _Tally], begin_s: float, end_s: float, teleports: int, collisions: int
+    legs: Mapping[str, _Tally], begin_s: float, end_s: float, seen: Incidents
 ) -> tuple[str, ...]:
     found = []
     for leg, tally in sorted(legs.items()):
@@ -337,8 +393,8 @@ def _flags(
                 f"gridlock: nobody from {leg} arrived for {stuck[0]:.0f} s "
                 f"while {stuck[1]} vehicles stood"
             )
-    if teleports:
-        found.append(f"teleports: {teleports} vehicles")
-    if collisions:
-        found.append(f"collisions: {collisions}")
+    if seen.teleports:
+        found.append(f"teleports: {seen.teleports} vehicles")
+    if seen.collisions:
+        found.append(f"collisions: {len(seen.collisions)}")
     return tuple(found)

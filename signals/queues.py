@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
@@ -15,6 +15,11 @@ QUEUE_SPEED_MPS: Final = 5.0 / 3.6
 """Slower than this is standing in a queue (5 km/h)."""
 QUEUE_SAMPLE_S: Final = 5
 """Time between two looks at the queues."""
+GRIDLOCK_S: Final = 300.0
+"""An approach from which nobody arrives for longer than this, while somebody waited as long."""
+
+Reach = list[tuple[str, float]]
+"""Lanes of an approach: id, and distance of the lane's begin to the stop line (m)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,16 @@ class QueueStats:
     longest_m: float
     p95_vehicles: float
     most_vehicles: float
+
+    @classmethod
+    def of(cls, lengths_m: Sequence[float], vehicles: Sequence[int]) -> QueueStats:
+        """Sum up what was seen at each look."""
+        return cls(
+            percentile(lengths_m, 0.95),
+            max(lengths_m, default=0.0),
+            percentile(vehicles, 0.95),
+            float(max(vehicles, default=0)),
+        )
 
 
 class QueueSampler:
@@ -53,7 +68,7 @@ class QueueSampler:
     def __init__(self, sumo: ModuleType, junction: Junction, schedule: Schedule) -> None:
         self._sumo = sumo
         self._schedule = schedule
-        self._reach = _approach_lanes(sumo, junction)
+        self._reach = approach_lanes(sumo, junction, upstream_lanes(sumo))
         self.times_s: list[float] = []
         self.lengths_m: dict[str, list[float]] = {leg: [] for leg in self._reach}
         self.vehicles: dict[str, list[int]] = {leg: [] for leg in self._reach}
@@ -78,15 +93,7 @@ class QueueSampler:
 
     def stats(self) -> dict[str, QueueStats]:
         """By leg."""
-        return {
-            leg: QueueStats(
-                percentile(self.lengths_m[leg], 0.95),
-                max(self.lengths_m[leg], default=0.0),
-                percentile(self.vehicles[leg], 0.95),
-                float(max(self.vehicles[leg], default=0)),
-            )
-            for leg in self._reach
-        }
+        return {leg: QueueStats.of(self.lengths_m[leg], self.vehicles[leg]) for leg in self._reach}
 
     def series(self, step_s: int = 30) -> dict[str, Any]:
         """The timeline of queue lengths, thinned: the longest of each `step_s`.
@@ -94,15 +101,7 @@ class QueueSampler:
         Returns:
             ``time_s`` (end of each step) and ``queue_m`` by leg.
         """
-        size = max(step_s // QUEUE_SAMPLE_S, 1)
-        starts = range(0, len(self.times_s), size)
-        return {
-            "time_s": [self.times_s[start : start + size][-1] for start in starts],
-            "queue_m": {
-                leg: [round(max(values[start : start + size]), 1) for start in starts]
-                for leg, values in self.lengths_m.items()
-            },
-        }
+        return thinned(self.times_s, self.lengths_m, step_s)
 
 
 def percentile(values: Iterable[float], share: float) -> float:
@@ -114,11 +113,23 @@ def percentile(values: Iterable[float], share: float) -> float:
     return float(ordered[max(int(rank), 1) - 1])
 
 
-def _approach_lanes(sumo: ModuleType, junction: Junction) -> dict[str, list[tuple[str, float]]]:
-    """Each leg's lanes up to the previous signal: lane id, distance of its begin to the stop line.
+def thinned(
+    times_s: Sequence[float], lengths_m: Mapping[str, Sequence[float]], step_s: int
+) -> dict[str, Any]:
+    """Queue lengths by name, the longest of each `step_s`, see `QueueSampler.series`."""
+    size = max(step_s // QUEUE_SAMPLE_S, 1)
+    starts = range(0, len(times_s), size)
+    return {
+        "time_s": [times_s[start : start + size][-1] for start in starts],
+        "queue_m": {
+            name: [round(max(values[start : start + size]), 1) for start in starts]
+            for name, values in lengths_m.items()
+        },
+    }
 
-    A lane that leads to several approach lanes belongs to one leg, at its shortest distance.
-    """
+
+def upstream_lanes(sumo: ModuleType) -> Mapping[str, list[str]]:
+    """Each lane's upstream lanes, as far as no signal stands between."""
     signalled = {
         link[0][0]
         for light in sumo.trafficlight.getIDList()
@@ -130,7 +141,22 @@ def _approach_lanes(sumo: ModuleType, junction: Junction) -> dict[str, list[tupl
         if not lane.startswith(":") and lane not in signalled:
             for link in sumo.lane.getLinks(lane):
                 before[link[0]].append(lane)
-    reach: dict[str, list[tuple[str, float]]] = {}
+    return before
+
+
+def approach_lanes(
+    sumo: ModuleType, junction: Junction, before: Mapping[str, list[str]]
+) -> dict[str, Reach]:
+    """Each leg's lanes up to the previous signal.
+
+    A lane that leads to several approach lanes belongs to one leg, at its shortest distance.
+
+    Args:
+        sumo: ``libsumo`` or ``traci``, its run started.
+        junction: The junction.
+        before: See `upstream_lanes`.
+    """
+    reach: dict[str, Reach] = {}
     taken = {lane.id for lane in junction.lanes}
     for leg in dict.fromkeys(lane.leg for lane in junction.lanes):
         found = [
@@ -139,7 +165,7 @@ def _approach_lanes(sumo: ModuleType, junction: Junction) -> dict[str, list[tupl
             if lane.leg == leg
         ]
         for lane, begin_m in found:  # grows while it is walked: breadth first, upstream
-            for upstream in before[lane]:
+            for upstream in before.get(lane, ()):
                 if upstream not in taken:
                     taken.add(upstream)
                     found.append((upstream, begin_m + float(sumo.lane.getLength(upstream))))

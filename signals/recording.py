@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,24 +62,46 @@ class Recorder:
         Raises:
             MissingDependencyError: polars is not installed.
         """
-        try:
-            import polars
-        except ImportError as error:
-            raise MissingDependencyError("polars", "sim", "recording a run") from error
-        polars.DataFrame(
-            self.seconds,
-            schema={
-                "second": polars.Int64,
-                "state": polars.String,
-                "indications": polars.String,
-                "wish": polars.Int32,
-                "phase": polars.Int32,
-                "granted": polars.Boolean,
-                "reason": polars.String,
-            },
-            orient="row",
-        ).write_parquet(folder / "lights.parquet")
-        if self.decisions:
-            with (folder / "decisions.jsonl").open("w", encoding="utf-8") as stream:
-                for row in self.decisions:
-                    stream.write(json.dumps(row) + "\n")
+        write_lights(folder, ("",), (self,))
+
+
+def write_lights(folder: Path, junctions: Sequence[str], recorders: Sequence[Recorder]) -> None:
+    """Write ``lights.parquet`` and, when kept, ``decisions.jsonl`` of a whole run.
+
+    The rows of several junctions begin with the junction's id.
+
+    Args:
+        folder: Where.
+        junctions: Their ids; not used when there is one.
+        recorders: One for each.
+
+    Raises:
+        MissingDependencyError: polars is not installed.
+    """
+    try:
+        import polars
+    except ImportError as error:
+        raise MissingDependencyError("polars", "sim", "recording a run") from error
+    schema = {
+        "second": polars.Int64,
+        "state": polars.String,
+        "indications": polars.String,
+        "wish": polars.Int32,
+        "phase": polars.Int32,
+        "granted": polars.Boolean,
+        "reason": polars.String,
+    }
+    several = len(recorders) > 1
+    frames, decisions = [], []
+    for name, recorder in zip(junctions, recorders, strict=True):
+        frame = polars.DataFrame(recorder.seconds, schema=schema, orient="row")
+        mark = {"junction": name} if several else {}
+        if several:
+            frame = frame.select(polars.lit(name).alias("junction"), polars.all())
+        frames.append(frame)
+        decisions += [{**mark, **row} for row in recorder.decisions]
+    polars.concat(frames).write_parquet(folder / "lights.parquet")
+    if decisions:
+        with (folder / "decisions.jsonl").open("w", encoding="utf-8") as stream:
+            for row in decisions:
+                stream.write(json.dumps(row) + "\n")

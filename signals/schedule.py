@@ -16,12 +16,18 @@ ELSEWHERE: Final = "elsewhere"
 """Leg of vehicles whose route does not enter the junction, or is not in the route file."""
 
 
+def leg_name(junctions: Sequence[Junction], junction: Junction, leg: str) -> str:
+    """Name of a leg among all judged ones: bare, or in a network with the junction before it."""
+    return leg if len(junctions) == 1 else f"{junction.id}/{leg}"
+
+
 @dataclass(frozen=True)
 class Schedule:
     """What the route file of a demand day says of each vehicle; SUMO's trip records do not.
 
     Attributes:
-        legs: Vehicle, trip or flow id to the leg of the junction that its route enters by.
+        legs: Vehicle, trip or flow id to the leg of the junction that its route enters by; of
+            several junctions the first on its way, named ``JUNCTION/LEG`` (see `leg_name`).
         persons: Vehicle id to its occupants, driver included (the parameter ``persons`` of the
             vehicle, else of its type, else 1).
         bus_types: Vehicle types of class ``bus``.
@@ -35,19 +41,23 @@ class Schedule:
 
     @classmethod
     def read(
-        cls, route_file: Path, junction: Junction, additional_files: Sequence[Path] = ()
+        cls,
+        route_file: Path,
+        junction: Junction | Sequence[Junction],
+        additional_files: Sequence[Path] = (),
     ) -> Schedule:
         """Read a route file, and vehicle types and routes from additional files.
 
         Args:
             route_file: SUMO routes: vehicles, trips or flows.
-            junction: Its approach lanes say which edge belongs to which leg.
+            junction: Its approach lanes say which edge belongs to which leg; or several of them.
             additional_files: Further SUMO inputs of the run.
 
         Raises:
             InputError: One of the files is missing or no XML.
         """
-        reader = _ScheduleReader(junction)
+        several = (junction,) if isinstance(junction, Junction) else tuple(junction)
+        reader = _ScheduleReader(several)
         for file in (*additional_files, route_file):
             try:
                 with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
@@ -81,7 +91,7 @@ class Schedule:
 class _ScheduleReader:
     """Collects the parts of a `Schedule` in the order in which SUMO would meet them."""
 
-    def __init__(self, junction: Junction) -> None:
+    def __init__(self, junctions: Sequence[Junction]) -> None:
         self.legs: dict[str, str] = {}
         self.persons: dict[str, float] = {}
         self.bus_types: set[str] = set()
@@ -89,7 +99,11 @@ class _ScheduleReader:
         self.has_flows = False
         self._routes: dict[str, str] = {}
         self._type_persons: dict[str, float] = {}
-        self._leg_of_edge = {lane.id.rpartition("_")[0]: lane.leg for lane in junction.lanes}
+        self._leg_of_edge = {
+            lane.id.rpartition("_")[0]: leg_name(junctions, junction, lane.leg)
+            for junction in junctions
+            for lane in junction.lanes
+        }
 
     def read(self, stream: IO[bytes] | gzip.GzipFile) -> None:
         for _, element in ET.iterparse(stream):

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from signals.errors import InputError
+from signals.faults import FaultSpec
 from signals.junction import Junction
 from signals.plan import Plan
 
@@ -35,6 +36,7 @@ class World:
         sumo_options: Further SUMO options.
         content_hash: Identifies net, demand description and plan.
         notes: What every result of this world must say, e.g. an override of the timing.
+        faults: What is wrong with the detectors of the scenario.
     """
 
     scenario: str
@@ -49,6 +51,7 @@ class World:
     sumo_options: tuple[str, ...]
     content_hash: str
     notes: tuple[str, ...] = ()
+    faults: tuple[FaultSpec, ...] = ()
 
     @property
     def junction(self) -> Junction:

@@ -26,6 +26,19 @@ _MAKERS: Mapping[str, Callable[..., Agent]] = {
     "max_pressure": MaxPressure,
 }
 
+_BOUNDS: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "fixed_time": {},
+    "webster": {
+        "window_s": (60, 7200),
+        "heavy_share": (0, 1),
+        "max_cycle_s": (30, 600),
+        "saturation_goal": (0.1, 1),
+    },
+    "actuated": {"passage_s": (0, 60), "max_share": (0.1, 10)},
+    "max_pressure": {"decision_interval_s": (1, 300), "bonus": (0, 100), "moving_weight": (0, 10)},
+}
+"""What each parameter may be; beyond it an agent would not do what its name says."""
+
 NAMES: Mapping[str, str] = {
     "fixed_time": "the time-of-day plan of the period (고정식)",
     "webster": "the plan's order with cycle and splits by Webster from measured volumes",
@@ -45,7 +58,7 @@ def make(name: str, junction: Junction, plan: Plan) -> Agent:
 
     Raises:
         UnknownNameError: There is no such agent or parameter.
-        InputError: A parameter has no number for a value.
+        InputError: A parameter has no number for a value, or one that is out of range.
     """
     base, parameters = parse(name)
     agent: Any = _MAKERS[base](junction, plan, **parameters)
@@ -65,7 +78,7 @@ def parse(name: str) -> tuple[str, dict[str, float]]:
 
     Raises:
         UnknownNameError: There is no such agent or parameter.
-        InputError: A parameter has no number for a value.
+        InputError: A parameter has no number for a value, one that is out of range, or two values.
     """
     base, _, text = name.partition(":")
     if base not in _MAKERS:
@@ -80,12 +93,20 @@ def parse(name: str) -> tuple[str, dict[str, float]]:
         key, _, value = part.partition("=")
         if key not in known:
             raise UnknownNameError(f"parameter of {base}", key, known)
+        if key in parameters:
+            raise InputError(f"agent '{name}': {key} is given twice; keep one")
         try:
             parameters[key] = type(known[key].default)(value)
         except ValueError as error:
             raise InputError(
                 f"agent '{name}': {key} is '{value}'; give a number like {known[key].default}"
             ) from error
+        low, high = _BOUNDS[base][key]
+        if not low <= parameters[key] <= high:
+            raise InputError(
+                f"agent '{name}': {key} is {value}; allowed: {low:g} to {high:g}, "
+                f"default {known[key].default}"
+            )
     return base, parameters
 
 

@@ -6,8 +6,9 @@
     evaluation.json          the document that --json prints
     metrics.parquet          one row a run
     queues.parquet           queue length by run, approach and time
+    junctions.parquet        of a network: one row a run and junction
     runs/RUN/tripinfo.xml    SUMO's trip records
-    runs/RUN/lights.parquet  lights, wish and the guard's reason, every second
+    runs/RUN/lights.parquet  lights, wish and the guard's reason, every second (and junction)
 
 Everything is written into a hidden folder inside the target and moved into place at the end, with
 ``config.json`` last: a folder that has one is whole.
@@ -24,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from agents.evaluation.runner import Job, RunResult
+from agents.evaluation.jobs import Job, RunResult
 from agents.runfolder import provenance
 from signals.errors import MissingDependencyError, OutputError
 
@@ -102,8 +103,11 @@ class ResultFolder:
             OutputError: The disk is full, or the folder was taken away.
         """
         try:
-            rows = [flat(result.to_dict()) for result in results]
-            self._table(rows).write_parquet(self._work / "metrics.parquet")
+            rows = [result.to_dict() for result in results]
+            junctions = [each for row in rows for each in _junction_rows(row)]
+            self._table([flat(row) for row in rows]).write_parquet(self._work / "metrics.parquet")
+            if junctions:
+                self._table(junctions).write_parquet(self._work / "junctions.parquet")
             self._table(_queue_rows(results)).write_parquet(self._work / "queues.parquet")
             self._json("evaluation.json", document)
             self._json(CONFIG_FILE, {**config, **provenance()})
@@ -154,6 +158,16 @@ def flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             found[prefix + key] = "; ".join(str(item) for item in value)
         else:
             found[prefix + key] = value
+    return found
+
+
+def _junction_rows(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a junction, taken out of the run's."""
+    run = {name: row[name] for name in ("scenario", "period", "agent", "seed")}
+    found = []
+    for name, junction in row.pop("junctions").items():
+        plain = {key: junction[key] for key in junction if key not in ("approaches", "phase_s")}
+        found.append({**run, "junction": name, **plain})
     return found
 
 

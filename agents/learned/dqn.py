@@ -8,6 +8,7 @@ Hasselt, Guez and Silver, 2016.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,30 +20,8 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from torch.nn import functional
 
+from agents.learned.choices import DISCOUNT_STEP_S
 from agents.learned.vecenv import OverlappedVecEnv
-from signals.junction import Junction
-
-DISCOUNT_STEP_S = 5.0
-"""``gamma`` is the discount over this many seconds."""
-
-
-def membership(junction: Junction, parts: int) -> torch.Tensor:
-    """Which movements answer for which part of a reward.
-
-    Args:
-        junction: The junction.
-        parts: Number of parts: one for each signal group and one for elsewhere, or 1.
-
-    Returns:
-        (movements, parts) float32.
-    """
-    if parts == 1:
-        return torch.ones(len(junction.movements), 1)
-    table = torch.zeros(len(junction.movements), parts)
-    for row, movement in enumerate(junction.movements):
-        if movement.kind != "pedestrian":
-            table[row, junction.group_index[movement.group]] = 1.0
-    return table
 
 
 @dataclass
@@ -218,8 +197,11 @@ class PhaseDQN(DQN):
         self._last_infos = infos
         self._last_obs = new_obs
 
+    left: Callable[[], float] | None = None
+    """Not used: exploration falls with the decisions taken."""
+
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_pending", "_last_infos", "membership"]
+        return [*super()._excluded_save_params(), "_pending", "_last_infos", "membership", "left"]
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Gradient steps on Huber loss against double-Q targets, part by part.

@@ -27,19 +27,20 @@ class PhaseScoringNetwork(BasePolicy):
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:
         """(batch, phases) Q values, closed phases far below all others."""
-        scores: Tensor = self.scorer(*_fold(obs), obs["mask"])
+        scores: Tensor = self.scorer(*fold(obs), obs["mask"])
         return scores
 
     def parts(self, obs: dict[str, Tensor], taken: Tensor) -> Tensor:
         """(batch, movements) what the taken phase is worth to each movement."""
-        return self.scorer.parts(*_fold(obs), taken).squeeze(1)
+        return self.scorer.parts(*fold(obs), taken).squeeze(1)
 
     def _predict(self, observation: Any, deterministic: bool = True) -> Tensor:
         best: Tensor = self(observation).argmax(dim=1).reshape(-1)
         return best
 
 
-def _fold(obs: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def fold(obs: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Flattened arrays back to (batch, M, F), (batch, P, G) and (batch, P, M)."""
     batch, phases = obs["mask"].shape
     return (
         obs["movements"].view(batch, -1, len(MOVEMENT_FEATURES)),

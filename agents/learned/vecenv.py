@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
 
@@ -15,10 +17,17 @@ class OverlappedVecEnv(SubprocVecEnv):
     before the results are awaited.
     """
 
+    elapsed_s: NDArray[np.float64]
+    """(environments,) seconds that the last step took in each."""
+    parts: NDArray[np.float64]
+    """(environments, parts) reward of the last step by part."""
     while_waiting: Callable[[], None] | None = None
 
     def step_wait(self) -> Any:
         """See ``SubprocVecEnv.step_wait``."""
         if self.while_waiting is not None:
             self.while_waiting()
-        return super().step_wait()
+        answer = super().step_wait()
+        self.elapsed_s = np.array([info["step_s"] for info in answer[3]])
+        self.parts = np.array([info["reward_parts"] for info in answer[3]])
+        return answer

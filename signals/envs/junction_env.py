@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from signals.envs.days import TRAINING_DAYS, Days
 from signals.errors import InputError
+from signals.faults import FaultSpec, as_faults, check_faults
 from signals.observation import Observation, ObservationSpec
 from signals.recording import Recorder
 from signals.rewards import reward_named
@@ -41,9 +42,12 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         recorder: Keeps the run when given.
         walkers_share: Bounds of the share of people on foot that a run simulates; below 1 for
             training that is short of time, see `signals.simulation.thinning`.
+        faults: Faults of the detectors, further to the scenario's own: specs or short forms such
+            as ``loss:near_zone/*:0.2``, see `signals.faults`.
 
     Raises:
-        InputError: Unknown scenario, period or reward, or an interval below 1 s.
+        InputError: Unknown scenario, period or reward, an interval below 1 s, or a fault that
+            cannot be.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
@@ -58,6 +62,7 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         sumo_options: Sequence[str] = (),
         recorder: Recorder | None = None,
         walkers_share: tuple[float, float] = (1.0, 1.0),
+        faults: Sequence[FaultSpec | str] = (),
         render_mode: str | None = None,
     ) -> None:
         if decision_interval_s < 1:
@@ -69,9 +74,11 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         self._reward = reward_named(reward)
         self._interval_s = decision_interval_s
         self._backend = SumoBackend(gui)
-        self._options = RunOptions(extra=tuple(sumo_options))
+        specs = as_faults(faults)
+        self._options = RunOptions(extra=tuple(sumo_options), faults=specs)
         self._recorder = recorder
         self._episode = Episode(self._days.worlds[0], self._backend, recorder)
+        check_faults(specs, {self.junction.id: self._episode.spec.detectors})
         self._seen: Observation | None = None
         self.observation_space = self._episode.spec.space()
         self.action_space = gymnasium.spaces.Discrete(len(self.junction.phases))

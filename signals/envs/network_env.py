@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from signals.envs.network_run import NetworkRun, NetworkStep, network_settings
 from signals.errors import InputError, MissingDependencyError
+from signals.faults import FaultSpec
 from signals.features import Maxima
 from signals.recording import Recorder
 from signals.simulation.episode import Episode
@@ -42,6 +43,8 @@ class NetworkEnv(ParallelEnv[str, dict[str, NDArray[np.float32]], int]):  # type
         sumo_options: Further SUMO options.
         walkers_share: Bounds of the share of people on foot that a run simulates.
         recorders: One for each junction of the scenario, kept the lights of every second.
+        faults: Faults of the detectors, further to the scenario's own: specs or short forms such
+            as ``loss:B1/near_zone/*:0.2``, see `signals.faults`.
 
     Raises:
         InputError: Unknown scenario or period, or an interval below 1 s.
@@ -61,6 +64,7 @@ class NetworkEnv(ParallelEnv[str, dict[str, NDArray[np.float32]], int]):  # type
         sumo_options: Sequence[str] = (),
         walkers_share: tuple[float, float] = (1.0, 1.0),
         recorders: Sequence[Recorder] | None = None,
+        faults: Sequence[FaultSpec | str] = (),
         render_mode: str | None = None,
     ) -> None:
         self.render_mode = render_mode
@@ -74,6 +78,7 @@ class NetworkEnv(ParallelEnv[str, dict[str, NDArray[np.float32]], int]):  # type
                 gui,
                 sumo_options,
                 walkers_share,
+                faults,
             ),
             recorders,
         )

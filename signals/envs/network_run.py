@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from signals.encoder import Encoder, Padder
 from signals.envs.days import Days
 from signals.errors import InputError, UnknownNameError
+from signals.faults import FaultSpec, as_faults, check_faults
 from signals.features import Maxima
 from signals.observation import maxima_of
 from signals.recording import Recorder
@@ -35,6 +36,7 @@ class NetworkSettings:
         gui: Show the run in sumo-gui.
         sumo_options: Further SUMO options.
         walkers_share: Bounds of the share of people on foot, see `signals.simulation.thinning`.
+        faults: Faults of the detectors, further to the scenario's own.
     """
 
     scenario: str | World
@@ -45,6 +47,7 @@ class NetworkSettings:
     gui: bool = False
     sumo_options: tuple[str, ...] = ()
     walkers_share: tuple[float, float] = (1.0, 1.0)
+    faults: tuple[FaultSpec, ...] = ()
 
 
 def network_settings(
@@ -56,6 +59,7 @@ def network_settings(
     gui: bool = False,
     sumo_options: Sequence[str] = (),
     walkers_share: tuple[float, float] = (1.0, 1.0),
+    faults: Sequence[FaultSpec | str] = (),
 ) -> NetworkSettings:
     """`NetworkSettings` from any sequences."""
     return NetworkSettings(
@@ -67,6 +71,7 @@ def network_settings(
         gui,
         tuple(sumo_options),
         walkers_share,
+        as_faults(faults),
     )
 
 
@@ -154,6 +159,10 @@ class NetworkRun:
         self._recorders = recorders
         self.random = np.random.default_rng()
         self._take(Episode(self._days.worlds[0], self._backend, recorders, features_only=True))
+        check_faults(
+            settings.faults,
+            {run.junction.id: run.spec.detectors for run in self.episode.junctions},
+        )
 
     def _take(self, episode: Episode) -> None:
         """Derive what does not change while the junctions are the same."""
@@ -205,7 +214,11 @@ class NetworkRun:
         self._day = day
         self._episode.start(
             day.number,
-            RunOptions(extra=self._settings.sumo_options, walkers_share=day.walkers_share),
+            RunOptions(
+                extra=self._settings.sumo_options,
+                walkers_share=day.walkers_share,
+                faults=self._settings.faults,
+            ),
         )
         self._wishes: list[int | None] = [None] * len(self._episode.junctions)
         return self._look(self._episode.clock_s)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals.detectors import DetectorSpec
+from signals.faults import FaultSpec
 from signals.simulation.thinning import thin_walkers
 from signals.world import World
 
@@ -24,6 +25,7 @@ class RunOptions:
         extra: Further SUMO options, handed over as they are.
         emissions: Compute CO2 (slower).
         walkers_share: Share of the people on foot that is simulated, for training only.
+        faults: Faults of the detectors, further to those of the world.
         features_only: Leave out detectors that no feature of the observation is made from.
     """
 
@@ -31,6 +33,7 @@ class RunOptions:
     extra: tuple[str, ...] = field(default=())
     emissions: bool = False
     walkers_share: float = 1.0
+    faults: tuple[FaultSpec, ...] = field(default=())
     features_only: bool = False
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from signals.detectors import Readings
 from signals.encoder import Encoder
 from signals.errors import InputError
+from signals.faults import FaultModel
 from signals.guard import Guard, GuardState, Verdict
 from signals.junction import Junction
 from signals.observation import Observation, ObservationSpec
@@ -183,6 +184,8 @@ class Episode:
                 )
         self._on_call = [index for index, run in enumerate(self.junctions) if run.on_call]
         self._shown: list[str] = []
+        self._faults: list[FaultModel] = []
+        self._noting = False
 
     def again(self, world: World) -> bool:
         """Take over another period of the same street, so that nothing is derived anew.
@@ -208,11 +211,18 @@ class Episode:
             seed: Demand day.
             options: Recording and SUMO options.
         """
+        options = options or RunOptions()
+        specs = (*self.world.faults, *options.faults)
+        self._faults = [
+            FaultModel(specs, run.spec.detectors, seed, run.junction.id)
+            for run in (self.junctions if specs else ())
+        ]
+        self._noting = any(model.remembers for model in self._faults)
         self._backend.start(
             self.world,
             seed,
             [run.spec.detectors for run in self.junctions],
-            replace(options or RunOptions(), features_only=self._features_only),
+            replace(options, features_only=self._features_only),
         )
         self.clock_s = float(self.world.begin_s)
         for run in self.junctions:
@@ -241,8 +251,14 @@ class Episode:
         return tuple(found)
 
     def values(self) -> NDArray[np.float64]:
-        """(detectors of all junctions, fields) fresh readings of this moment."""
-        return self._backend.values()
+        """(detectors of all junctions, fields) fresh readings of this moment, faults included."""
+        values = self._backend.values()
+        begin = 0
+        for run, model in zip(self.junctions, self._faults, strict=False):
+            mine = slice(begin, begin + len(run.spec.detectors))
+            values[mine] = model.apply(Readings(self.clock_s, values[mine])).values
+            begin = mine.stop
+        return values
 
     def states(self) -> list[GuardState]:
         """Lights and timers of each junction."""
@@ -273,6 +289,8 @@ class Episode:
             ):
                 recorder.second(self.clock_s, run.lights, wish, run.state, verdict)
         self.clock_s = self._backend.clock_s()
+        if self._noting:
+            self.values()
         return tuple(verdicts)
 
     def run(self, wishes: Sequence[int | None], seconds: int) -> None:
@@ -285,7 +303,7 @@ class Episode:
             seconds: How many.
         """
         seconds = min(seconds, int(self.world.end_s - self.clock_s))
-        if self._recorders or self._on_call:
+        if self._recorders or self._on_call or self._noting:
             for _ in range(seconds):
                 self.tick_all(
                     [

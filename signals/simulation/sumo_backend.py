@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals.detectors import DetectorSpec
-from signals.errors import MissingDependencyError, SimulationError
+from signals.errors import MissingDependencyError, SignalsError, SimulationError
 from signals.simulation.backend import RunOptions, sumo_arguments
 from signals.simulation.losses import LossMeter, PersonLossMeter
 from signals.simulation.readers import DetectorReader, loops_xml
 from signals.simulation.streets import Streets
 from signals.simulation.traffic import Traffic, call
+from signals.simulation.window import GUI, Window, closing_told
 from signals.world import World
 
 _running: SumoBackend | None = None
@@ -32,15 +33,16 @@ class SumoBackend:
 
     Args:
         gui: Show the run in sumo-gui, through traci.
+        program: Drive this program through traci instead, e.g. ``sumo``.
     """
 
-    def __init__(self, gui: bool = False) -> None:
-        name = "traci" if gui else "libsumo"
+    def __init__(self, gui: bool = False, program: str = "") -> None:
+        name = "traci" if gui or program else "libsumo"
         try:
             self._sumo: ModuleType = importlib.import_module(name)
         except ImportError as error:
             raise MissingDependencyError(name, "sim", "a simulation") from error
-        self._gui = gui
+        self._window = Window(program or GUI) if gui or program else None
         self._folder: Path | None = None
         self._streets: tuple[tuple[object, ...], Streets] | None = None
 
@@ -69,16 +71,13 @@ class SumoBackend:
         detector_file.write_text(loops_xml(detectors, options.features_only), encoding="utf-8")
         arguments = sumo_arguments(world, seed, self._folder, detector_file, options)
         try:
-            if self._gui:
-                binary = shutil.which("sumo-gui")
-                if binary is None:
-                    raise MissingDependencyError("sumo-gui", "sim", "--gui")
-                self._sumo.start([binary, "--start", "--quit-on-end", *arguments])
+            if self._window is not None:
+                self._window.open(self._sumo, arguments)
             else:
                 self._sumo.start(["sumo", *arguments])
-        except Exception as error:
+        except BaseException as error:
             self._forget()
-            if isinstance(error, MissingDependencyError):
+            if isinstance(error, SignalsError) or not isinstance(error, Exception):
                 raise
             raise SimulationError(
                 f"SUMO refused {world.scenario}/{world.period} with seed {seed}: {error}"
@@ -116,7 +115,10 @@ class SumoBackend:
     def advance(self) -> None:
         """See `Backend.advance`."""
         try:
-            self._sumo.simulationStep()
+            with closing_told():
+                self._sumo.simulationStep()
+        except SimulationError:
+            raise
         except Exception as error:
             raise SimulationError(f"SUMO ended early: {error}") from error
         self._traffic.passed()
@@ -145,7 +147,10 @@ class SumoBackend:
         """See `Backend.close`."""
         if _running is self:
             try:
-                self._sumo.close()
+                if self._window is not None:
+                    self._window.close(self._sumo)
+                else:
+                    self._sumo.close()
             finally:
                 self._forget()
 

@@ -15,7 +15,7 @@ pytest.importorskip("torch", reason="torch is not installed (extra: train)")
 pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
 
 from agents.runfolder import load_run
-from agents.train import hyperparameters
+from agents.training import hyperparameters
 from signals.errors import InputError, RunFolderError
 
 QUICK = ("--period", "night", "--eval-seeds", "1", "--workers", "1", "--seed", "3")
@@ -38,7 +38,7 @@ def trained(tmp_path_factory):
     config = folder.parent / "quick.yaml"
     config.write_text("default: {learning_starts: 200, batch_size: 32, buffer_size: 2000}\n")
     done = signals_command(
-        *("train", "gangnam", *QUICK, "--steps", "800", "--eval-every", "400"),
+        *("train", "gangnam", "--algo", "dqn", *QUICK, "--steps", "800", "--eval-every", "400"),
         *("--hyperparams", str(config), "--out", str(folder)),
     )
     assert done.returncode == 0, done.stderr
@@ -120,11 +120,36 @@ def test_a_run_that_has_all_its_decisions_says_so(trained, tmp_path):
     assert "trains on night" in done.stderr
 
 
+def test_ppo_begins_like_its_teacher_and_goes_on(tmp_path):
+    folder, config = tmp_path / "ppo", tmp_path / "quick.yaml"
+    config.write_text(
+        "default: {n_envs: 2, n_steps: 60, batch_size: 60, teacher_days: 1, teacher_epochs: 4}\n"
+    )
+    done = signals_command(
+        *("train", "gangnam", *QUICK, "--steps", "240", "--hyperparams", str(config)),
+        *("--out", str(folder)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "watching actuated" in done.stdout
+    assert len(np.load(folder / "observations.npz")["mask"]) == 120
+    done = signals_command(
+        *("train", "gangnam", *QUICK, "--resume", "--steps", "360", "--out", str(folder))
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "checkpoint" / "state.json").read_text())["decisions"] == 360
+    assert json.loads((folder / "config.json").read_text())["algo"] == "ppo"
+    done = signals_command(
+        *("train", "gangnam", "--algo", "dqn", "--resume", "--out", str(folder)),
+    )
+    assert done.returncode == 2
+    assert "with --algo ppo" in done.stderr
+
+
 def test_interrupt_saves_and_resume_goes_on(tmp_path):
     folder = tmp_path / "stopped"
     command = [
         *(sys.executable, "-m", "signals.cli", "train", "gangnam", *QUICK),
-        *("--steps", "1500", "--eval-every", "1500", "--out", str(folder)),
+        *("--algo", "dqn", "--steps", "1500", "--eval-every", "1500", "--out", str(folder)),
     ]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from agents import export as module
 from agents.export import compare, export, recorded_observations, to_onnx
 from controllers.bundle import load_trusted, trusted_keys
-from signals.errors import InputError, RunFolderError, WorkError
+from signals.errors import InputError, OutputError, RunFolderError, WorkError
 from signals.junction import Junction
 from signals.observation import ObservationSpec
 from signals.policy import OnnxPolicy
@@ -81,7 +81,11 @@ def test_export_writes_a_bundle_that_decides_the_same(
     assert bundle.contract.training["versions"]["torch"] == torch.__version__
     assert bundle.contract.evaluation["validation_delay_s"] == 40.5
     first = out.read_bytes()
-    CliRunner().invoke(export, [str(run), "--out", str(out)], catch_exceptions=False)
+    refused = CliRunner().invoke(export, [str(run), "--out", str(out), "--name", "other"])
+    assert isinstance(refused.exception, OutputError) and "--force" in str(refused.exception)
+    assert out.read_bytes() == first
+    again = [str(run), "--out", str(out), "--force"]
+    CliRunner().invoke(export, again, catch_exceptions=False)
     assert out.read_bytes() == first
 
     scorer = network()

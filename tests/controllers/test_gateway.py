@@ -88,7 +88,7 @@ def test_another_timing_is_refused_and_the_plan_runs(
     groups[name] = GroupTiming(row.min_green_s + 1, row.clearance_s, row.all_red_s, row.max_red_s)
     timing = dataclasses.replace(junction.timing, groups=groups)
     other = dataclasses.replace(
-        shortened(world, 2), junction=dataclasses.replace(junction, timing=timing)
+        shortened(world, 2), junctions=(dataclasses.replace(junction, timing=timing),)
     )
     lines: list[str] = []
     report = SimulatedController(other, SumoBackend(), running.url, 5.0, lines.append).run(1)

@@ -164,7 +164,7 @@ class TestWithSumo:
         printed = capsys.readouterr()
         document = json.loads(printed.out)
         assert printed.err.count("s/veh") == 4
-        assert set(document) == {"runs", "summary", "verdict"}
+        assert set(document) == {"faults", "notes", "runs", "summary", "verdict"}
         assert [run["seed"] for run in document["runs"]] == [20_000, 20_000, 20_001, 20_001]
         for run in document["runs"]:
             trips = Path(run["trips"])

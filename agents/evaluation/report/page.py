@@ -51,6 +51,8 @@ _OTHER_COLOURS: Final = ("#8d6e63", "#5d7a2f", "#9c6b98")
 _PHASES: Final = (
     "#c9dcf2", "#f6dfb8", "#d6e9cf", "#ecd3e4", "#d9d6ef", "#f3cfc4", "#d3e8e6", "#e6e2c6",
 )  # fmt: skip
+_MOST_JUNCTIONS: Final = 12
+"""Junctions of a network that the page lists, those where most time is lost."""
 _COLUMNS: Final = (
     ("stops", "Stops", "per veh.", 2),
     ("queue_p95_m", "Queue 95 % (대기행렬)", "m", 0),
@@ -109,16 +111,11 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
     worlds = evaluation.worlds()
     first = next(iter(worlds.values()))
     title, streets, provenance = site_facts(evaluation.scenario)
-    ground = read_ground(first.net_file, first.junction)
-    recorded = {
-        (period, agent): [
-            found
-            for row in evaluation.runs_of(period, agent)
-            if (found := evaluation.seconds(row)) is not None
-        ]
-        for period in evaluation.periods
-        for agent in evaluation.agents
-    }
+    focus = evaluation.junctions[0] if evaluation.network else first.junction.id
+    drawn = _junction(first, focus)
+    ground = read_ground(first.net_file, drawn)
+    recorded = _recorded(evaluation, "")
+    shown = _recorded(evaluation, focus) if evaluation.network else recorded
     styles = _styles(evaluation)
     return {
         "title": title,
@@ -136,24 +133,25 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
                 "delay_chart": _delay_chart(evaluation, period, styles),
                 "rows": _comparison(evaluation, period),
                 "los": _level_of_service(evaluation, period),
-                "queues": _queue_charts(evaluation, period, styles),
-                "timelines": _timelines(evaluation, worlds[period].junction, period, recorded),
-                "plan": _plan_words(evaluation, worlds[period]),
+                "queues": _queue_charts(evaluation, period, styles, focus),
+                "timelines": _timelines(
+                    evaluation, _junction(worlds[period], focus), period, shown
+                ),
+                "plan": _plan_words(evaluation, worlds[period], focus),
                 "guard": _guard_rows(evaluation, period, recorded),
             }
             for period in evaluation.periods
         ],
         "columns": [column for column in _COLUMNS if _shown(evaluation, column[0])],
-        "legs": [
-            leg
-            for leg in evaluation.runs[0]["approaches"]
-            if leg != ELSEWHERE or evaluation.runs[0]["approaches"][leg]["vehicles"]
-        ],
-        "drawing": plan_drawing(first.junction, ground, streets),
-        "approaches": _approaches(first.junction, streets),
+        "legs": _judged_parts(evaluation),
+        "network": evaluation.network,
+        "focus": focus,
+        "junction_count": len(first.junctions),
+        "drawing": plan_drawing(drawn, ground, streets),
+        "approaches": _approaches(drawn, streets),
         "phase_ground": phase_ground(ground),
         "patterns": charts.patterns(),
-        "phases": _phases(evaluation, first.junction, ground),
+        "phases": _phases(evaluation, drawn, ground),
         "legend": [
             {
                 "label": evaluation.label(agent),
@@ -183,6 +181,31 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
         "training": None if training is None else training_facts(training),
         "small_print": small_print(evaluation, training, provenance),
     }
+
+
+def _junction(world: World, name: str) -> Junction:
+    return next(item for item in world.junctions if item.id == name)
+
+
+def _recorded(evaluation: Evaluation, junction: str) -> dict[tuple[str, str], list[Seconds]]:
+    """Recorded lights by period and agent; those of one junction, or of all when empty."""
+    return {
+        (period, agent): [
+            found
+            for row in evaluation.runs_of(period, agent)
+            if (found := evaluation.seconds(row, junction)) is not None
+        ]
+        for period in evaluation.periods
+        for agent in evaluation.agents
+    }
+
+
+def _judged_parts(evaluation: Evaluation) -> list[str]:
+    """Columns of the level of service: approaches, or the junctions of a network."""
+    if evaluation.network:
+        return list(evaluation.junctions[:_MOST_JUNCTIONS])
+    approaches = evaluation.runs[0]["approaches"]
+    return [leg for leg in approaches if leg != ELSEWHERE or approaches[leg]["vehicles"]]
 
 
 def _number(value: object, digits: int = 1) -> str:
@@ -269,7 +292,7 @@ def _comparison(evaluation: Evaluation, period: str) -> list[dict[str, Any]]:
                 "agent": agent,
                 "values": values,
                 "ci95": row["ci95"],
-                "los": junction_los(float(row["delay_s"])),
+                "los": "–" if evaluation.network else junction_los(float(row["delay_s"])),
                 "best": agent == best,
                 "difference": None if found is None else found["difference_s"],
                 "word": None if found is None else found["verdict"],
@@ -281,14 +304,15 @@ def _comparison(evaluation: Evaluation, period: str) -> list[dict[str, Any]]:
 
 
 def _level_of_service(evaluation: Evaluation, period: str) -> list[dict[str, Any]]:
-    """Mean delay over days and its level, by approach, junction and crosswalks."""
+    """Mean delay over days and its level, by approach (of a network: junction), and in all."""
     rows = []
     for summary in _by_delay(evaluation, period):
         agent = str(summary["agent"])
         runs = evaluation.runs_of(period, agent)
         approaches = {}
-        for leg in runs[0]["approaches"]:
-            delays = [float(run["approaches"][leg]["delay_s"]) for run in runs]
+        part = "junctions" if evaluation.network else "approaches"
+        for leg in runs[0][part]:
+            delays = [float(run[part][leg]["delay_s"]) for run in runs]
             mean = sum(delays) / len(delays)
             approaches[leg] = (mean, junction_los(mean))
         on_foot = summary.get("pedestrian_delay_s")
@@ -296,7 +320,10 @@ def _level_of_service(evaluation: Evaluation, period: str) -> list[dict[str, Any
             {
                 "agent": agent,
                 "approaches": approaches,
-                "junction": (summary["delay_s"], junction_los(float(summary["delay_s"]))),
+                "junction": (
+                    summary["delay_s"],
+                    "" if evaluation.network else junction_los(float(summary["delay_s"])),
+                ),
                 "crosswalks": None if on_foot is None else (on_foot, crosswalk_los(float(on_foot))),
             }
         )
@@ -304,12 +331,18 @@ def _level_of_service(evaluation: Evaluation, period: str) -> list[dict[str, Any
 
 
 def _queue_charts(
-    evaluation: Evaluation, period: str, styles: Mapping[str, tuple[str, str]]
+    evaluation: Evaluation, period: str, styles: Mapping[str, tuple[str, str]], focus: str
 ) -> list[str]:
-    rows = [row for row in evaluation.queues if row["period"] == period]
+    """One chart an approach; of a network, the approaches of one junction."""
+    rows = [
+        row
+        for row in evaluation.queues
+        if row["period"] == period
+        and (not evaluation.network or str(row["leg"]).rpartition("/")[0] == focus)
+    ]
     if not rows:
         return []
-    highest = max(float(row["queue_m"]) for row in evaluation.queues)
+    highest = max(float(row["queue_m"]) for row in rows)
     found = []
     for leg in dict.fromkeys(str(row["leg"]) for row in rows):
         series = [
@@ -377,12 +410,15 @@ def _timelines(
     return found
 
 
-def _plan_words(evaluation: Evaluation, world: World) -> str:
+def _plan_words(evaluation: Evaluation, world: World, focus: str) -> str:
     """The plan that was judged, which the site file may have left behind since."""
-    stored = evaluation.config["periods"][world.period].get("plan")
-    plan, steps = (Plan.from_dict(stored) if stored else world.plan), []
+    entry = evaluation.config["periods"][world.period]
+    stored = entry["junctions"][focus]["plan"] if "junctions" in entry else entry.get("plan")
+    junction = _junction(world, focus)
+    plan = Plan.from_dict(stored) if stored else world.plans[world.junctions.index(junction)]
+    steps = []
     for groups, seconds in plan.steps:
-        phase = world.junction.phase_of(groups)
+        phase = junction.phase_of(groups)
         steps.append(f"{phase.index if phase else '?'} for {seconds} s")
     return f"cycle {plan.cycle_s} s (주기), offset {plan.offset_s} s: phase " + ", ".join(steps)
 
@@ -444,7 +480,11 @@ def _phases(evaluation: Evaluation, junction: Junction, ground: Ground) -> list[
     for phase in junction.phases:
         shares = []
         for agent in shown:
-            runs: list[Row] = [run for run in evaluation.runs if run["agent"] == agent]
+            runs: list[Row] = [
+                run["junctions"][junction.id] if evaluation.network else run
+                for run in evaluation.runs
+                if run["agent"] == agent
+            ]
             total = sum(sum(run["phase_s"].values()) for run in runs)
             spent = sum(run["phase_s"].get(phase.name, 0) for run in runs)
             if total:

@@ -25,10 +25,9 @@ LIGHTS = (
     "Every strategy, the fixed plan included, acts through the same guard, which alone decides the "
     "lights: minimum green, yellow, all-red, walk, flashing clearance and maximum red hold for all."
 )
-MODEL = (
-    "Everything here is simulated (SUMO), not measured on the street. Detectors report without "
-    "faults."
-)
+MODEL = "Everything here is simulated (SUMO), not measured on the street."
+SOUND = "Detectors report without faults."
+FAULTY = "Detectors report with these faults, drawn anew each day and alike for every strategy: "
 
 
 def small_print(
@@ -42,7 +41,8 @@ def small_print(
         provenance: How much of the site is assumed, when it is known.
     """
     rows = [
-        ("What it is", MODEL),
+        ("What it is", " ".join((MODEL, *_notes(evaluation)))),
+        ("Detectors (검지기)", _detectors(evaluation)),
         ("Demand days", _days(evaluation)),
         ("Delay (지체)", DELAY),
         ("Intervals", INTERVALS),
@@ -83,6 +83,15 @@ def training_facts(training: Training) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _detectors(evaluation: Evaluation) -> str:
+    faults = evaluation.config.get("faults", ())
+    return f"{FAULTY}{'; '.join(faults)}." if faults else SOUND
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    return [f"{note[:1].upper()}{note[1:]}." for note in evaluation.config.get("notes", ())]
 
 
 def _days(evaluation: Evaluation) -> str:

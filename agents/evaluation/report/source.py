@@ -167,8 +167,27 @@ class Evaluation:
             raise InputError(_refusal(self.folder, f"{file.name}: {error}")) from error
         return rows
 
-    def seconds(self, run: Row) -> Seconds | None:
-        """The recorded lights of a run, or None when they were not kept."""
+    @property
+    def network(self) -> bool:
+        """Whether several junctions were judged at once."""
+        return bool(self.runs[0].get("junctions"))
+
+    @cached_property
+    def junctions(self) -> tuple[str, ...]:
+        """Junctions of a network, those where most time is lost first; none of a single one."""
+        lost_s: dict[str, float] = {}
+        for run in self.runs:
+            for name, junction in run.get("junctions", {}).items():
+                lost_s[name] = lost_s.get(name, 0.0) + float(junction["lost_s"])
+        return tuple(sorted(lost_s, key=lambda name: (-lost_s[name], name)))
+
+    def seconds(self, run: Row, junction: str = "") -> Seconds | None:
+        """The recorded lights of a run, or None when they were not kept.
+
+        Args:
+            run: The run.
+            junction: One of a network; all of them, one after the other, when empty.
+        """
         trips = run.get("trips")
         if not trips:
             return None
@@ -178,6 +197,8 @@ class Evaluation:
         polars = _polars()
         try:
             frame = polars.read_parquet(file)
+            if junction and "junction" in frame.columns:
+                frame = frame.filter(polars.col("junction") == junction)
             return Seconds(
                 clock_s=frame["second"].to_list(),
                 indications=frame["indications"].to_list(),
@@ -198,13 +219,20 @@ class Evaluation:
         found = {}
         for period, entry in self.config["periods"].items():
             world = resolve(self.scenario, period)
-            if world.junction.hash != entry["junction_hash"]:
+            if _hashes(entry, world) != {item.id: item.hash for item in world.junctions}:
                 raise ScenarioError(
                     f"scenario {self.scenario} has another junction, phases or timing now than "
                     f"when {self.folder} was made; evaluate again"
                 )
             found[period] = world
         return found
+
+
+def _hashes(entry: Row, world: World) -> dict[str, str]:
+    """Hash of each junction as it was judged."""
+    if "junctions" in entry:
+        return {name: str(item["hash"]) for name, item in entry["junctions"].items()}
+    return {world.junctions[0].id: str(entry["junction_hash"])}
 
 
 def read_training(folder: Path) -> Training:
@@ -235,14 +263,15 @@ def site_facts(scenario: str) -> tuple[str, Mapping[str, str], Provenance | None
         The name itself and nothing else when the catalogue does not know the scenario.
     """
     from scenarios.catalog import load
-    from scenarios.schema import marked_values
+    from scenarios.schema import Site, marked_values
 
     try:
         site = load(scenario).site
     except SignalsError:
         return scenario, {}, None
-    marks = [mark for _, _, mark, _ in marked_values(site)]
-    streets = {name: leg.street for name, leg in site.legs.items()}
+    marks = [str(mark) for _, _, mark, _ in marked_values(site)]
+    legs = site.legs if isinstance(site, Site) else {}
+    streets = {name: leg.street for name, leg in legs.items()}
     return site.title, streets, Provenance(marks.count("G"), len(marks))
 
 
