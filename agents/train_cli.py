@@ -77,15 +77,15 @@ def train(
     except ImportError as error:
         raise MissingDependencyError(str(error.name or error), "train", "signals train") from error
     from agents.runfolder import read_config
-    from scenarios.catalog import load
+    from scenarios.catalog import find
 
     if len(scenario) > 1:
         raise InputError(
             f"{len(scenario)} scenarios given; junctions of different shape are trained one by one"
         )
     name = scenario[0]
-    site = load(name)
-    chosen = tuple(site.period(period)[0] for period in periods) or tuple(site.site.periods)
+    site = find(name)
+    chosen = tuple(site.period(period)[0] for period in periods) or site.periods
     if algo is None:
         algo = str(read_config(out).get("algo", "dqn")) if resume else "ppo"
     values = hyperparameters(

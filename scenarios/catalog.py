@@ -22,6 +22,7 @@ from signals.timing import TimingRules
 from signals.world import World
 
 if TYPE_CHECKING:
+    from scenarios.importing.imported import ImportedScenario
     from scenarios.streets.scenario import StreetScenario
 
 SITE_FILE = "site.yaml"
@@ -147,6 +148,24 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{SITE_FILE}")))
 
 
+def find(name_or_path: str) -> Scenario | StreetScenario | ImportedScenario:
+    """A shipped scenario by name, or a folder of the user's own, written or imported.
+
+    Raises:
+        UnknownNameError: neither exists.
+        ScenarioError: its file is wrong.
+    """
+    # An imported scenario needs this module's SUMO options.
+    from scenarios.importing.imported import load_imported
+    from scenarios.importing.schema import SCENARIO_FILE
+
+    path = Path(name_or_path).expanduser()
+    file = path / SCENARIO_FILE if path.is_dir() else path
+    if name_or_path not in names() and file.name == SCENARIO_FILE and file.is_file():
+        return load_imported(name_or_path, file)
+    return load(name_or_path)
+
+
 def load(name_or_path: str) -> Scenario | StreetScenario:
     """A shipped scenario by name, or a folder (or site file) of the user's own.
 
@@ -162,6 +181,11 @@ def load(name_or_path: str) -> Scenario | StreetScenario:
         file = path
     elif path.is_dir():
         file = path / SITE_FILE
+        if not file.is_file() and (path / "scenario.yaml").is_file():
+            raise ScenarioError(
+                f"folder {path} holds an imported network, and this needs a site with a "
+                f"{SITE_FILE}; give one of: {', '.join(shipped)}"
+            )
         if not file.is_file():
             raise ScenarioError(
                 f"folder {path} holds no {SITE_FILE}; give a folder with one, "
@@ -194,7 +218,7 @@ def world(name: str, period: str | None = None) -> World:
     Raises:
         InputError: an unknown name or period, or a site file that is wrong.
     """
-    return load(name).world(period)
+    return find(name).world(period)
 
 
 def timing_rules(timing: Timing) -> TimingRules:

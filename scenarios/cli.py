@@ -1,4 +1,4 @@
-"""``signals scenario``: list, show, build and check scenarios."""
+"""``signals scenario``: list, show, build, check and import scenarios."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from rich.table import Table
 from scenarios import catalog
 from scenarios.catalog import Scenario
 from scenarios.demand import TRAINING_SEEDS
+from scenarios.importing.cli import check_imported, import_command, show_imported
+from scenarios.importing.imported import ImportedScenario
 from scenarios.layout import SiteLayout, split_movement
 from scenarios.plan_design import saturation_degrees
 from scenarios.schema import MARK_MEANINGS, marked_values
@@ -23,6 +25,7 @@ from scenarios.streets.printing import (
     verdicts,
 )
 from scenarios.streets.scenario import StreetScenario
+from scenarios.sumo_folder import write_sumo_folder
 from signals.errors import OutputError, UnknownNameError, WorkError
 
 _KIND_WORDS = {
@@ -40,7 +43,10 @@ class CalibrationError(WorkError):
 
 @click.group()
 def scenario() -> None:
-    """List, show, build and check scenarios."""
+    """List, show, build, check and import scenarios."""
+
+
+scenario.add_command(import_command)
 
 
 @scenario.command("list")
@@ -60,6 +66,10 @@ def list_command() -> None:
 @click.option("--junction", help="One junction of a network, in detail.")
 def show(name: str, sources: bool, picture: Path | None, junction: str | None) -> None:
     """Show the legs, phases, volumes and plans of scenario NAME (a catalogue name or a folder)."""
+    imported = catalog.find(name)
+    if isinstance(imported, ImportedScenario):
+        show_imported(imported)
+        return
     found = catalog.load(name)
     console = Console()
     console.print(f"[bold]{found.site.title}[/bold]")
@@ -109,6 +119,11 @@ def show(name: str, sources: bool, picture: Path | None, junction: str | None) -
 )  # fmt: skip
 def build(name: str, out: Path, period: str | None, seed: int) -> None:
     """Write net, stops and one demand day of NAME as SUMO files, with a .sumocfg."""
+    imported = catalog.find(name)
+    if isinstance(imported, ImportedScenario):
+        world = imported.world(period)
+        click.echo(f"{write_sumo_folder(world, f'{world.period}.{seed}', seed, out)}")
+        return
     found = catalog.load(name)
     period_name, clock = found.period(period)
     routes = found.demand(period_name).file(seed)
@@ -151,6 +166,10 @@ def check(path: str, periods: tuple[str, ...], static: bool) -> None:
     GEH and the corridor speeds of each period against the measured ones. Exit code 1 when a figure
     misses its target.
     """
+    imported = catalog.find(path)
+    if isinstance(imported, ImportedScenario):
+        check_imported(imported)
+        return
     found = catalog.load(path)
     chosen = [found.period(period)[0] for period in periods] or list(found.site.periods)
     for warning in found.network.warnings:

@@ -284,8 +284,44 @@ def check_phases(
     return tuple(table)
 
 
+def compatible_sets(
+    members: Sequence[str], barred: Iterable[frozenset[str]]
+) -> list[tuple[str, ...]]:
+    """Every maximal set of members of which no two are barred, each sorted, in sorted order.
+
+    Source: the maximal cliques of the compatibility graph, by C. Bron and J. Kerbosch, Algorithm
+    457, Communications of the ACM 16 (1973), with a pivot.
+
+    Args:
+        members: What to choose from.
+        barred: Pairs that must not be together.
+    """
+    foes: dict[str, set[str]] = {member: set() for member in members}
+    for pair in barred:
+        if len(pair) == 2 and pair <= foes.keys():
+            first, second = sorted(pair)
+            foes[first].add(second)
+            foes[second].add(first)
+    fits = {member: foes.keys() - foes[member] - {member} for member in members}
+    found: list[tuple[str, ...]] = []
+
+    def grow(chosen: set[str], open_: set[str], closed: set[str]) -> None:
+        if not open_ and not closed:
+            found.append(tuple(sorted(chosen)))
+            return
+        pivot = max(sorted(open_ | closed), key=lambda member: len(open_ & fits[member]))
+        for member in sorted(open_ - fits[pivot]):
+            grow(chosen | {member}, open_ & fits[member], closed & fits[member])
+            open_ = open_ - {member}
+            closed = closed | {member}
+
+    if members:
+        grow(set(), set(members), set())
+    return sorted(found)
+
+
 def maximal_phases(
-    groups: Sequence[SignalGroup], conflicts: Sequence[tuple[str, str]]
+    groups: Sequence[SignalGroup], conflicts: Iterable[tuple[str, str] | frozenset[str]]
 ) -> list[tuple[str, tuple[str, ...]]]:
     """Every maximal set of compatible groups, named after its vehicle groups.
 
@@ -299,32 +335,14 @@ def maximal_phases(
     Returns:
         ``(name, group ids)`` in a stable order.
     """
-    barred: dict[str, set[str]] = {group.id: set() for group in groups}
-    for first, second in conflicts:
-        barred[first].add(second)
-        barred[second].add(first)
+    barred = {frozenset(pair) for pair in conflicts}
     vehicles = [group.id for group in groups if group.kind != "pedestrian"]
     walkers = [group.id for group in groups if group.kind == "pedestrian"]
-
-    def cliques(chosen: list[str], open_: list[str], closed: list[str]) -> list[tuple[str, ...]]:
-        if not open_ and not closed:
-            return [tuple(sorted(chosen))]
-        found: list[tuple[str, ...]] = []
-        for member in list(open_):
-            found += cliques(
-                [*chosen, member],
-                [other for other in open_ if other not in barred[member] and other != member],
-                [other for other in closed if other not in barred[member]],
-            )
-            open_ = [other for other in open_ if other != member]
-            closed = [*closed, member]
-        return found
-
     table: list[tuple[str, tuple[str, ...]]] = []
-    for members in sorted(cliques([], vehicles, [])) if vehicles else []:
+    for members in compatible_sets(vehicles, barred):
         with_walkers = list(members)
         for walker in walkers:
-            if not any(walker in barred[member] for member in with_walkers):
+            if not any(frozenset((walker, member)) in barred for member in with_walkers):
                 with_walkers.append(walker)
         table.append(("+".join(members), tuple(with_walkers)))
     served = {member for _, members in table for member in members}
@@ -332,7 +350,9 @@ def maximal_phases(
         if walker not in served:
             together = [walker]
             for other in walkers:
-                if other != walker and not any(other in barred[member] for member in together):
+                if other != walker and not any(
+                    frozenset((other, member)) in barred for member in together
+                ):
                     together.append(other)
             table.append(("+".join(together), tuple(together)))
             served.update(together)

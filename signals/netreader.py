@@ -1,78 +1,81 @@
-"""Reads a `Junction` from a SUMO net: lanes, movements, conflicts, geometry for the timing."""
+"""Reads junctions from a SUMO net: lanes, movements, conflicts, phases and timing.
+
+`read_junction` reads one light as an engineer declares it: every conflict is protected, and phases
+are given or are all maximal compatible sets. `read_junctions` reads all lights of a net as the net
+itself runs them: phases and unprotected turns come from its programs, repaired where those are
+unlawful, and every oddity is a `Finding`.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-from xml.sax import SAXParseException
 
-from signals.errors import JunctionError, MissingDependencyError
-from signals.junction import (
-    Junction,
-    Lane,
-    LanePiece,
-    Movement,
-    MovementKind,
-    SignalGroup,
-    check_phases,
-    maximal_phases,
+from signals.errors import JunctionError
+from signals.guard import Guard
+from signals.junction import Junction, check_phases, maximal_phases
+from signals.netreading.conflicts import Conflicts, Finding, conflicts_of, cross_node_pattern
+from signals.netreading.links import Link, legs_of, links_of, nodes_of
+from signals.netreading.movements import movements_and_groups
+from signals.netreading.net import NetNode, NetProgram, SumoNet, programs_of, read_net, read_xml
+from signals.netreading.programs import (
+    complete,
+    green_sets,
+    named,
+    parts,
+    without_walk_variants,
 )
-from signals.timing import (
-    GroupTiming,
-    TimingRules,
-    TimingTable,
-    change_interval_s,
-    pedestrian_times_s,
-    yellow_and_all_red_s,
-)
+from signals.netreading.timing import timing_of
+from signals.netreading.zones import EXIT_REACH_M, ZONE_REACH_M, lanes_of
+from signals.timing import TimingRules
 
-ZONE_REACH_M = 150.0
-EXIT_REACH_M = 100.0
-_COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
-_KINDS: dict[str, MovementKind] = {
-    "s": "through",
-    "l": "left",
-    "L": "left",
-    "r": "right",
-    "R": "right",
-    "t": "uturn",
-}
-_CODES = {"through": "S", "left": "L", "right": "R", "uturn": "U", "pedestrian": "P"}
+__all__ = [
+    "EXIT_REACH_M",
+    "ZONE_REACH_M",
+    "Finding",
+    "NetReading",
+    "read_junction",
+    "read_junctions",
+]
+
+Phases = Sequence[tuple[str, Sequence[str]]]
+
+_RAIL_NODES = ("rail_signal", "rail_crossing")
+_MAX_RED_STEP_S = 10
+_MAX_RED_LIMIT_S = 3600
 
 
-@dataclass
-class _Link:
-    """One controlled connection while the junction is being read."""
+@dataclass(frozen=True)
+class NetReading:
+    """All lights of a net.
 
-    index: int
-    request: int
-    kind: MovementKind
-    leg: str
-    exit_leg: str
-    lane: str
-    exit_lane: str
-    bus: bool
-    path_m: float
-    speed_mps: float
-    crossing: str = ""
-    areas: set[str] = field(default_factory=set)
+    Attributes:
+        junctions: One for each light that road traffic obeys, by id.
+        findings: What was odd, repaired or left out.
+        programs: Light id to its programs, further files included.
+        links: Light id to its links.
+    """
+
+    junctions: tuple[Junction, ...]
+    findings: tuple[Finding, ...]
+    programs: Mapping[str, tuple[NetProgram, ...]]
+    links: Mapping[str, tuple[Link, ...]]
 
 
 def read_junction(
     net_file: Path,
     tls_id: str,
     rules: TimingRules,
-    phases: Sequence[tuple[str, Sequence[str]]] | None = None,
+    phases: Phases | None = None,
 ) -> Junction:
     """Build the junction that one traffic light of a net controls.
 
+    The net is parsed once and kept, so that reading many lights of one file is cheap.
+
     Args:
         net_file: SUMO net.
-        tls_id: Traffic light id, which must also be the id of its only node.
+        tls_id: Traffic light id; the light may control several nodes.
         rules: What the engineer sets about timing.
         phases: Name and groups of each phase; None takes every maximal compatible set.
 
@@ -81,468 +84,224 @@ def read_junction(
 
     Raises:
         JunctionError: The light does not exist, or a phase is unlawful.
-        MissingDependencyError: sumolib is not installed.
     """
-    try:
-        import sumolib
-    except ImportError as error:
-        raise MissingDependencyError("sumolib", "sim", f"reading {net_file}") from error
-    if not net_file.is_file():
-        raise JunctionError(f"net {net_file} does not exist; give a SUMO net file")
-    try:
-        net = sumolib.net.readNet(str(net_file), withInternal=True, withPedestrianConnections=True)
-    except (SAXParseException, KeyError, ValueError) as error:
+    net = read_net(net_file)
+    nodes = nodes_of(net, tls_id)
+    if not nodes:
+        known = [light for light in net.lights if _controllable(nodes_of(net, light))]
         raise JunctionError(
-            f"{net_file} is no SUMO net: {error}; make it with netconvert"
-        ) from error
-    known = [light.getID() for light in net.getTrafficLights()]
-    if tls_id not in known or not net.hasNode(tls_id):
-        raise JunctionError(
-            f"{net_file} has no traffic light '{tls_id}' of one node; "
+            f"{net_file} has no traffic light '{tls_id}' that controls a connection; "
             f"allowed: {', '.join(known) or 'none'}"
         )
-    node = net.getNode(tls_id)
-    legs = _legs(node)
-    links = _links(net, node, tls_id, legs)
-    lanes = _lanes(net, node, links, legs)
-    movements, groups = _movements_and_groups(net, node, links, lanes, legs, rules)
-    conflicts, green, red = _conflicts(node, links, groups, rules)
-    table = check_phases(
-        groups, conflicts, phases if phases is not None else maximal_phases(groups, conflicts)
+    junction, _, _, links = _bare(net, tls_id, nodes, rules, ())
+    if phases is None:
+        pattern: set[frozenset[str]] = set()
+        if len(nodes) > 1:
+            pattern = cross_node_pattern(links, junction.groups, net.programs[tls_id])
+        barred = {frozenset(pair) for pair in junction.conflicts} | pattern
+        phases = maximal_phases(junction.groups, barred)
+    return replace(junction, phases=check_phases(junction.groups, junction.conflicts, phases))
+
+
+def read_junctions(
+    net_file: Path,
+    rules: TimingRules,
+    programs_files: Sequence[Path] = (),
+    declared: Mapping[str, Sequence[Sequence[str]]] | None = None,
+) -> NetReading:
+    """Build the junctions of every light of a net, with the phases of the net's own programs.
+
+    A phase is a set of groups that some program has green together. Greens that conflict are
+    taken apart, and a group that no program serves gets a phase of its own; each is a finding. A
+    light with one phase keeps it. On a light of several nodes nothing conflicts across nodes, but
+    phases follow its programs (see `cross_node_pattern`). A maximum red that is too short for the
+    number of phases is lengthened, with a finding. Rail signals and crossings are not ours.
+
+    Args:
+        net_file: SUMO net.
+        rules: What the engineer sets about timing.
+        programs_files: Additional files with further programs (tlLogic) for the same lights.
+        declared: Light to sets of groups that take the place of its program's greens.
+
+    Returns:
+        Junctions sorted by id, and what was found.
+
+    Raises:
+        JunctionError: A file is broken, a declared set names an unknown group, or the net holds no
+            light for road traffic.
+    """
+    net = read_net(net_file)
+    programs = {light: list(found) for light, found in net.programs.items()}
+    for file in programs_files:
+        try:
+            for program in programs_of(read_xml(file, "additional", "a SUMO additional file")):
+                programs.setdefault(program.tls, []).append(program)
+        except (KeyError, ValueError) as error:
+            raise JunctionError(f"{file}: a tlLogic is wrong: {error!r}; mend the file") from error
+    junctions: list[Junction] = []
+    findings: list[Finding] = []
+    links: dict[str, tuple[Link, ...]] = {}
+    for light in sorted(net.lights):
+        nodes = nodes_of(net, light)
+        if not _controllable(nodes):
+            kind, why = _why_not(nodes, programs.get(light, []))
+            findings.append(Finding(light, kind, why))
+            continue
+        try:
+            junction, links[light] = _as_programmed(
+                net,
+                light,
+                nodes,
+                rules,
+                programs.get(light, []),
+                (declared or {}).get(light),
+                findings,
+            )
+        except JunctionError as error:
+            raise JunctionError(f"{net_file}: light '{light}': {error}") from error
+        junctions.append(junction)
+    if not junctions:
+        raise JunctionError(
+            f"{net_file} has no traffic light for road traffic; nothing to control. "
+            "netconvert sets lights with --tls.guess or --tls.set"
+        )
+    return NetReading(
+        tuple(junctions),
+        tuple(findings),
+        {light: tuple(found) for light, found in programs.items()},
+        links,
     )
-    return Junction(
+
+
+def _controllable(nodes: Sequence[NetNode]) -> bool:
+    return bool(nodes) and not all(node.type in _RAIL_NODES for node in nodes)
+
+
+def _why_not(nodes: Sequence[NetNode], programs: Sequence[NetProgram]) -> tuple[str, str]:
+    if nodes or any(program.type in _RAIL_NODES for program in programs):
+        return "rail", "a rail signal or level crossing, left to SUMO"
+    return "empty", "controls no connection, left alone"
+
+
+def _bare(
+    net: SumoNet,
+    tls_id: str,
+    nodes: tuple[NetNode, ...],
+    rules: TimingRules,
+    programs: Sequence[NetProgram],
+) -> tuple[Junction, Conflicts, tuple[Finding, ...], tuple[Link, ...]]:
+    """The junction without phases."""
+    legs = legs_of(net, nodes)
+    links = links_of(net, tls_id, nodes, legs)
+    findings = []
+    if not rules.pedestrians and not any(link.lane for link in links):
+        raise JunctionError("it controls crosswalks only, and those are left out; turn them on")
+    if not links:
+        raise JunctionError(f"traffic light '{tls_id}' controls no connection; nothing to control")
+    movements, groups = movements_and_groups(net, links, legs, rules)
+    conflicts = conflicts_of(nodes, links, movements, groups, rules, net.left_hand, programs)
+    for first, second in conflicts.inside:
+        findings.append(
+            Finding(
+                tls_id,
+                "inside",
+                f"{first} and {second} collide and share one light; they yield by right of way",
+            )
+        )
+    junction = Junction(
         id=tls_id,
-        lanes=lanes,
+        lanes=lanes_of(net, links, legs),
         movements=movements,
         groups=groups,
-        phases=table,
-        conflicts=conflicts,
-        link_green=green,
-        link_red=red,
-        timing=_timing(links, movements, groups, rules),
+        phases=(),
+        conflicts=conflicts.pairs,
+        link_green=conflicts.link_green,
+        link_red=conflicts.link_red,
+        timing=timing_of(links, groups, rules),
     )
+    return junction, conflicts, tuple(findings), links
 
 
-def _bearing_deg(node: Any, edge: Any, outgoing: bool) -> float:
-    """Compass bearing of an arm as seen from the junction (deg, north 0, clockwise)."""
-    shape = edge.getShape()
-    if not outgoing:
-        shape = shape[::-1]
-    centre = node.getCoord()
-    left_m = 50.0
-    target = shape[-1]
-    for before, after in pairwise(shape):
-        length_m = math.dist(before[:2], after[:2])
-        if length_m >= left_m:
-            share = left_m / length_m
-            target = tuple(
-                start + share * (end - start)
-                for start, end in zip(before[:2], after[:2], strict=True)
+def _as_programmed(
+    net: SumoNet,
+    tls_id: str,
+    nodes: tuple[NetNode, ...],
+    rules: TimingRules,
+    programs: Sequence[NetProgram],
+    declared: Sequence[Sequence[str]] | None,
+    findings: list[Finding],
+) -> tuple[Junction, tuple[Link, ...]]:
+    junction, conflicts, odd, links = _bare(net, tls_id, nodes, rules, programs)
+    findings += odd
+    if len(nodes) > 1:
+        findings.append(
+            Finding(
+                tls_id, "joined", f"one light for {len(nodes)} nodes; phases follow its program"
             )
-            break
-        left_m -= length_m
-    dx, dy = target[0] - centre[0], target[1] - centre[1]
-    return math.degrees(math.atan2(dx, dy)) % 360.0
-
-
-def _legs(node: Any) -> dict[str, tuple[str, int]]:
-    """Edge id of every arm edge to ``(leg name, bearing in whole degrees)``."""
-    bearings = [(edge, _bearing_deg(node, edge, False)) for edge in node.getIncoming()]
-    bearings += [(edge, _bearing_deg(node, edge, True)) for edge in node.getOutgoing()]
-    bearings = [(edge, angle) for edge, angle in bearings if edge.getFunction() == ""]
-    arms: list[tuple[float, list[Any]]] = []
-    for edge, angle in sorted(bearings, key=lambda item: (item[1], item[0].getID())):
-        for position, (mean, members) in enumerate(arms):
-            if abs((angle - mean + 180.0) % 360.0 - 180.0) < 22.5:
-                turned = (angle - mean + 180.0) % 360.0 - 180.0
-                arms[position] = (
-                    (mean + turned / (len(members) + 1)) % 360.0,
-                    [*members, edge],
+        )
+    served: list[frozenset[str]] = []
+    sets = green_sets(programs, junction.groups, links)
+    if declared is not None:
+        sets = [frozenset(members) for members in declared]
+    for members in sets:
+        for pair in junction.conflicts:
+            if set(pair) <= members:
+                first, second = conflicts.reasons[pair]
+                text = (
+                    f"the net's program has {first} and {second} green together, which collide; "
+                    "the phase is taken apart"
                 )
-                break
-        else:
-            arms.append((angle, [edge]))
-    named: dict[str, tuple[str, int]] = {}
-    used: dict[str, int] = {}
-    for mean, members in arms:
-        name = _COMPASS[round(mean / 45.0) % 8]
-        used[name] = used.get(name, 0) + 1
-        if used[name] > 1:
-            name = f"{name}{used[name]}"
-        for edge in members:
-            named[edge.getID()] = (name, round(mean) % 360)
-    return named
-
-
-def _bus_only(lane: Any) -> bool:
-    return bool(lane.allows("bus")) and not lane.allows("passenger")
-
-
-def _links(net: Any, node: Any, tls_id: str, legs: dict[str, tuple[str, int]]) -> list[_Link]:
-    found: dict[int, _Link] = {}
-    request = 0
-    crossing_requests: dict[str, int] = {}
-    # The order of sumolib's own node.getLinkIndex, which is the order of the net's
-    # right-of-way matrix: incoming lanes, then their connections, walking areas included.
-    for lane_id in node._incLanes:
-        edge_id, _, number = lane_id.rpartition("_")
-        for connection in net.getEdge(edge_id).getLane(int(number)).getOutgoing():
-            from_edge = connection.getFromLane().getEdge()
-            to_edge = connection.getToLane().getEdge()
-            if to_edge.getFunction() == "walkingarea" or (
-                from_edge.getFunction() == "walkingarea" and to_edge.getFunction() != "crossing"
-            ):
-                continue
-            position = request
-            request += 1
-            if to_edge.getFunction() == "crossing":
-                crossing_requests[to_edge.getID()] = position
-                continue
-            if connection.getTLSID() != tls_id:
-                continue
-            found[connection.getTLLinkIndex()] = _Link(
-                index=connection.getTLLinkIndex(),
-                request=position,
-                kind=_KINDS.get(connection.getDirection(), "through"),
-                leg=legs[from_edge.getID()][0],
-                exit_leg=legs[to_edge.getID()][0],
-                lane=lane_id,
-                exit_lane=connection.getToLane().getID(),
-                bus=_bus_only(connection.getFromLane()),
-                path_m=_path_length_m(net, connection),
-                speed_mps=connection.getFromLane().getSpeed(),
+                if Finding(tls_id, "conflict", text) not in findings:
+                    findings.append(Finding(tls_id, "conflict", text))
+        for part in parts(members, junction.groups, junction.conflicts):
+            if part not in served:
+                served.append(part)
+    barred = {frozenset(pair) for pair in junction.conflicts}
+    if len(nodes) > 1:
+        barred |= cross_node_pattern(links, junction.groups, programs)
+    reached = frozenset(group for members in served for group in members)
+    for group in junction.groups:
+        if served and group.id not in reached:
+            findings.append(
+                Finding(tls_id, "unserved", f"no program serves {group.id}; a phase is added")
             )
-    for crossing, position in sorted(crossing_requests.items()):
-        edge = net.getEdge(crossing)
-        lane = edge.getLane(0)
-        areas = set()
-        index = -1
-        for connection in _incoming(edge):
-            areas.add(connection.getFromLane().getID())
-            if connection.getTLSID() == tls_id and connection.getTLLinkIndex() >= 0:
-                index = connection.getTLLinkIndex()
-        for connection in lane.getOutgoing():
-            areas.add(connection.getToLane().getID())
-        if index < 0:
+    served = without_walk_variants(served, junction.groups)
+    if served:
+        served += complete(served, junction.groups, barred)
+        phases = named(served, junction.groups)
+    else:
+        phases = maximal_phases(junction.groups, barred)
+    if len(phases) == 1:
+        findings.append(Finding(tls_id, "one_phase", "has one phase, which stays green"))
+    table = check_phases(junction.groups, junction.conflicts, phases)
+    return _in_time(replace(junction, phases=table), findings), links
+
+
+def _in_time(junction: Junction, findings: list[Finding]) -> Junction:
+    """The junction, its maximum reds lengthened until the guard can keep them."""
+    table = junction.timing
+    longest_s = 0
+    while True:
+        groups = {
+            name: replace(row, max_red_s=max(row.max_red_s, longest_s))
+            for name, row in table.groups.items()
+        }
+        lengthened = replace(junction, timing=replace(table, groups=groups))
+        try:
+            Guard(lengthened)
+        except JunctionError:
+            least_s = min(row.max_red_s for row in groups.values())
+            longest_s = least_s + max(_MAX_RED_STEP_S, least_s // 10)
+            if longest_s > _MAX_RED_LIMIT_S:
+                raise
             continue
-        leg = _crossed_leg(edge, node, legs)
-        found[index] = _Link(
-            index=index,
-            request=position,
-            kind="pedestrian",
-            leg=leg,
-            exit_leg=leg,
-            lane="",
-            exit_lane="",
-            bus=False,
-            path_m=edge.getLength(),
-            speed_mps=0.0,
-            crossing=edge.getID(),
-            areas=areas,
-        )
-    if not found:
-        raise JunctionError(f"traffic light '{tls_id}' controls no connection; nothing to control")
-    return [found[index] for index in sorted(found)]
-
-
-def _incoming(edge: Any) -> list[Any]:
-    return [connection for group in edge.getIncoming().values() for connection in group]
-
-
-def _path_length_m(net: Any, connection: Any) -> float:
-    """Length of the internal path from stop line to exit (m)."""
-    via = connection.getViaLaneID()
-    total = 0.0
-    seen = set()
-    while via and via not in seen:
-        seen.add(via)
-        lane = net.getLane(via)
-        total += lane.getLength()
-        onward = [item for item in lane.getOutgoing() if item.getViaLaneID()]
-        via = onward[0].getViaLaneID() if onward else ""
-    return total
-
-
-def _crossed_leg(edge: Any, node: Any, legs: dict[str, tuple[str, int]]) -> str:
-    shape = edge.getLane(0).getShape()
-    x = sum(point[0] for point in shape) / len(shape) - node.getCoord()[0]
-    y = sum(point[1] for point in shape) / len(shape) - node.getCoord()[1]
-    bearing = math.degrees(math.atan2(x, y)) % 360.0
-    return min(set(legs.values()), key=lambda leg: abs((leg[1] - bearing + 180.0) % 360.0 - 180.0))[
-        0
-    ]
-
-
-def _upstream(net: Any, lane: Any, claimed: set[str]) -> tuple[LanePiece, ...]:
-    """The lane's own zone, then the lanes that feed it, to 150 m or the next signal."""
-    pieces: list[LanePiece] = []
-    left_m = ZONE_REACH_M
-    current = lane
-    while left_m > 0.5:
-        length_m = current.getLength()
-        pieces.append(LanePiece(current.getID(), max(0.0, length_m - left_m), length_m))
-        left_m -= length_m
-        feeders = [
-            connection
-            for connection in _lane_incoming(current)
-            if connection.getFromLane().getEdge().getFunction() == ""
-        ]
-        if current.getEdge().getFromNode().getType().startswith("traffic_light") or not feeders:
-            break
-        feeders.sort(key=lambda item: (item.getDirection() != "s", item.getFromLane().getID()))
-        current = feeders[0].getFromLane()
-        if current.getID() in claimed:
-            break
-        claimed.add(current.getID())
-    return tuple(pieces)
-
-
-def _lane_incoming(lane: Any) -> list[Any]:
-    return [
-        connection
-        for group in lane.getEdge().getIncoming().values()
-        for connection in group
-        if connection.getToLane().getID() == lane.getID()
-    ]
-
-
-def _lanes(
-    net: Any, node: Any, links: Sequence[_Link], legs: dict[str, tuple[str, int]]
-) -> tuple[Lane, ...]:
-    approach: dict[str, set[str]] = {}
-    for link in links:
-        if link.lane:
-            approach.setdefault(link.lane, set()).add(link.kind)
-    claimed: set[str] = set(approach)
-    # Through lanes claim the lane upstream of a pocket first: it is theirs in the street.
-    order = sorted(
-        approach, key=lambda lane: ("through" not in approach[lane], _lane_key(net.getLane(lane)))
-    )
-    zones = {lane: _upstream(net, net.getLane(lane), claimed) for lane in order}
-    result = []
-    for lane_id in sorted(approach, key=lambda lane: _lane_key(net.getLane(lane))):
-        lane = net.getLane(lane_id)
-        result.append(
-            Lane(
-                id=lane_id,
-                leg=legs[lane.getEdge().getID()][0],
-                length_m=lane.getLength(),
-                width_m=lane.getWidth(),
-                speed_mps=lane.getSpeed(),
-                bus_only=_bus_only(lane),
-                zone=zones[lane_id],
-            )
-        )
-    return tuple(result)
-
-
-def _lane_key(lane: Any) -> tuple[str, int]:
-    return lane.getEdge().getID(), lane.getIndex()
-
-
-def _movements_and_groups(
-    net: Any,
-    node: Any,
-    links: Sequence[_Link],
-    lanes: Sequence[Lane],
-    legs: dict[str, tuple[str, int]],
-    rules: TimingRules,
-) -> tuple[tuple[Movement, ...], tuple[SignalGroup, ...]]:
-    bearing = dict(legs.values())
-    streams: dict[tuple[str, str, str], list[_Link]] = {}
-    for link in links:
-        if link.kind == "pedestrian" and not rules.pedestrians:
-            continue
-        kind: str = link.kind
-        if link.kind == "pedestrian":
-            kind = "ped"
-        elif link.bus:
-            kind = "bus"
-        # Two exits of one kind (a fork) are two movements.
-        exit_leg = link.exit_leg if link.kind != "pedestrian" else link.crossing
-        streams.setdefault((link.leg, kind, exit_leg), []).append(link)
-    names: dict[tuple[str, str, str], str] = {}
-    for leg, kind, exit_leg in streams:
-        twins = [key for key in streams if key[0] == leg and key[1] == kind]
-        suffix = f"-{twins.index((leg, kind, exit_leg)) + 1}" if len(twins) > 1 else ""
-        names[(leg, kind, exit_leg)] = f"{leg}.{kind}{suffix}"
-    lane_kinds: dict[str, set[str]] = {}
-    for (_, kind, _exit), members in streams.items():
-        for link in members:
-            if link.lane:
-                lane_kinds.setdefault(link.lane, set()).add(kind)
-    group_of = _group_names(streams, names, lane_kinds)
-    movements: list[Movement] = []
-    for key, members in streams.items():
-        leg, kind, _ = key
-        first = members[0]
-        exits = {link.exit_lane for link in members if link.exit_lane}
-        pieces = tuple(
-            LanePiece(lane, 0.0, min(EXIT_REACH_M, net.getLane(lane).getLength()))
-            for lane in sorted(exits)
-        )
-        letter = _CODES[first.kind]
-        movements.append(
-            Movement(
-                id=names[key],
-                code=f"{letter}{bearing[leg]:03d}{bearing[first.exit_leg]:03d}",
-                kind=first.kind,
-                leg=leg,
-                exit_leg=first.exit_leg,
-                lanes=tuple(
-                    sorted(
-                        {link.lane for link in members if link.lane}
-                        | {area for link in members for area in link.areas}
-                    )
-                ),
-                exits=pieces,
-                links=tuple(link.index for link in members),
-                group=group_of[names[key]],
-                bus=kind == "bus",
-                crossing=first.crossing,
-                crossing_m=round(first.path_m, 3) if first.kind == "pedestrian" else 0.0,
-            )
-        )
-    movements.sort(key=lambda item: (item.kind == "pedestrian", item.id))
-    groups: list[SignalGroup] = []
-    for group_id in sorted(
-        {movement.group for movement in movements},
-        key=lambda item: (item.endswith("ped") or ".ped" in item, item),
-    ):
-        inside = [movement for movement in movements if movement.group == group_id]
-        groups.append(
-            SignalGroup(
-                id=group_id,
-                kind="pedestrian"
-                if inside[0].kind == "pedestrian"
-                else "bus"
-                if all(movement.bus for movement in inside)
-                else "vehicle",
-                links=tuple(sorted(index for movement in inside for index in movement.links)),
-                movements=tuple(movement.id for movement in inside),
-            )
-        )
-    return tuple(movements), tuple(groups)
-
-
-def _group_names(
-    streams: dict[tuple[str, str, str], list[_Link]],
-    names: dict[tuple[str, str, str], str],
-    lane_kinds: dict[str, set[str]],
-) -> dict[str, str]:
-    """Movement name to group name.
-
-    Right turns follow the through group, U-turns the left group; movements that share a lane
-    share a light, because a driver at its head cannot obey two.
-    """
-    parent = {name: name for name in names.values()}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            name = parent[name]
-        return name
-
-    def join(keep: str, other: str) -> None:
-        parent[root(other)] = root(keep)
-
-    by_leg: dict[str, dict[str, list[str]]] = {}
-    for (leg, kind, _), name in names.items():
-        by_leg.setdefault(leg, {}).setdefault(kind, []).append(name)
-    rank = {"through": 0, "bus": 1, "left": 2, "right": 3, "uturn": 4}
-    lane_streams: dict[str, list[tuple[int, str]]] = {}
-    for (leg, kind, exit_leg), members in streams.items():
-        for link in members:
-            if link.lane:
-                lane_streams.setdefault(link.lane, []).append(
-                    (rank[kind], names[(leg, kind, exit_leg)])
+        if longest_s:
+            findings.append(
+                Finding(
+                    junction.id,
+                    "max_red",
+                    f"the longest red is {longest_s} s, because serving its {len(table.groups)} "
+                    "signal groups takes so long",
                 )
-    for leg_streams in by_leg.values():
-        for kind, home in (("right", "through"), ("uturn", "left")):
-            for name in leg_streams.get(kind, []):
-                if home in leg_streams:
-                    join(leg_streams[home][0], name)
-    for shared in lane_streams.values():
-        ordered = sorted(set(shared))
-        for _, name in ordered[1:]:
-            if root(name) != root(ordered[0][1]):
-                join(ordered[0][1], name)
-    return {name: root(name) for name in names.values()}
-
-
-def _conflicts(
-    node: Any,
-    links: Sequence[_Link],
-    groups: Sequence[SignalGroup],
-    rules: TimingRules,
-) -> tuple[tuple[tuple[str, str], ...], str, str]:
-    """Conflicting group pairs, and the green and red characters of every link."""
-    by_index = {link.index: link for link in links}
-    size = max(by_index) + 1
-    group_of = {index: group.id for group in groups for index in group.links}
-    pairs: set[tuple[str, str]] = set()
-    yields = ["G"] * size
-    red = ["r"] * size
-    for first in links:
-        foes = [
-            second
-            for second in links
-            if second.index != first.index and node.areFoes(first.request, second.request)
-        ]
-        gives_way = [
-            second
-            for second in foes
-            if node._prohibits[first.request][-(second.request + 1)] == "1"
-        ]
-        if first.kind in ("right", "uturn") and foes:
-            yields[first.index] = "g"
-        # On red only where the net makes the turn yield to everything it meets.
-        if (
-            first.kind == "right"
-            and not first.bus
-            and rules.right_turn_on_red
-            and len(gives_way) == len(foes)
-        ):
-            red[first.index] = "s"
-        for second in foes:
-            if first.index not in group_of or second.index not in group_of:
-                continue
-            one, other = group_of[first.index], group_of[second.index]
-            if one == other or "right" in (first.kind, second.kind):
-                continue
-            pairs.add((min(one, other), max(one, other)))
-    return tuple(sorted(pairs)), "".join(yields), "".join(red)
-
-
-def _timing(
-    links: Sequence[_Link],
-    movements: Sequence[Movement],
-    groups: Sequence[SignalGroup],
-    rules: TimingRules,
-) -> TimingTable:
-    by_index = {link.index: link for link in links}
-    table: dict[str, GroupTiming] = {}
-    for group in groups:
-        members = [by_index[index] for index in group.links]
-        if group.kind == "pedestrian":
-            walk_s, clearance_s = pedestrian_times_s(
-                max(link.path_m for link in members), rules.walking_speed_mps
             )
-            table[group.id] = GroupTiming(
-                walk_s, clearance_s, rules.pedestrian_buffer_s, rules.pedestrian_max_red_s
-            )
-            continue
-        # Right turns leave the conflict area at its near corner; the others bound the clearing.
-        bound = [link for link in members if link.kind != "right"] or members
-        # The interval is not monotonic in speed: take the longest of all links, not of the fastest.
-        slowest, path_m = max(
-            ((link.speed_mps, link.path_m) for link in bound),
-            key=lambda item: change_interval_s(*item),
-        )
-        yellow_s, all_red_s = yellow_and_all_red_s(slowest, path_m)
-        table[group.id] = GroupTiming(
-            rules.min_green_s,
-            rules.yellow_s if rules.yellow_s is not None else yellow_s,
-            rules.all_red_s if rules.all_red_s is not None else all_red_s,
-            rules.max_red_s,
-        )
-    return TimingTable(table, rules.max_green_s, rules.recall)
+        return lengthened

@@ -119,26 +119,12 @@ class Plan:
                 raise PlanError(
                     f"plan '{self.name}' never serves {group.id}; give it a step in a ring"
                 )
-            timing = junction.timing.groups[group.id]
-            change_s = max(
-                (
-                    junction.timing.intergreen_s(foe)
-                    for foe in junction.conflict_sets[group.id]
-                    if junction.groups[junction.group_index[foe]].kind != "pedestrian"
-                ),
-                default=0,
-            )
-            if group.kind == "pedestrian":
-                need_s = change_s + timing.min_green_s + timing.clearance_s
-                what = f"walk {timing.min_green_s} + flashing clearance {timing.clearance_s}"
-            else:
-                need_s = change_s + timing.min_green_s
-                what = f"minimum green {timing.min_green_s}"
+            need_s, what = least_turn_s(junction, group.id)
             shortest_s = min(runs)
             if shortest_s < need_s:
                 raise PlanError(
                     f"plan '{self.name}': {group.id} gets {shortest_s} s, needs {need_s} s "
-                    f"(intergreen {change_s} + {what}); lengthen its split"
+                    f"({what}); lengthen its split"
                 )
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,6 +148,38 @@ class Plan:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise PlanError(f"not a time-of-day plan: {error!r}") from error
+
+
+def least_turn_s(junction: Junction, group: str) -> tuple[int, str]:
+    """Shortest turn of a group that a plan may give, intergreen included.
+
+    Args:
+        junction: The junction.
+        group: Signal group id.
+
+    Returns:
+        Seconds, and what they are made of.
+    """
+    timing = junction.timing.groups[group]
+    kinds = {item.id: item.kind for item in junction.groups}
+    change_s = max(
+        (
+            junction.timing.intergreen_s(foe)
+            for foe in junction.conflict_sets[group]
+            if kinds[foe] != "pedestrian"
+        ),
+        default=0,
+    )
+    if kinds[group] == "pedestrian":
+        return (
+            change_s + timing.min_green_s + timing.clearance_s,
+            f"intergreen {change_s} + walk {timing.min_green_s} + flashing clearance "
+            f"{timing.clearance_s}",
+        )
+    return (
+        change_s + timing.min_green_s,
+        f"intergreen {change_s} + minimum green {timing.min_green_s}",
+    )
 
 
 def _steps(data: Sequence[Mapping[str, Any]]) -> tuple[RingStep, ...]:

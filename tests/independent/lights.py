@@ -15,7 +15,14 @@ What it takes for law:
   themselves. A product that shares more has the longer W, which is never less than required here;
 * a crosswalk is ``G`` while walking may start, 7 s at least, and ``r`` while flashing; a
   conflicting vehicle turns green ``ceil(length / walking speed)`` plus the buffer after that;
-* right turns yield, so a pair with a right turn conflicts only when both show ``G``;
+* turns to the kerb side (right, or left in a left-hand net) yield, so a pair with one conflicts
+  only when both show ``G``; the same holds for a pair of which the net's own program shows both
+  green, one of them as ``g`` (an unprotected turn), when the rule ``unprotected`` allows it;
+* positions of the state string that several connections share are one light; where ways that
+  cross cannot be told apart by their lights (one position, or a lane that both leave from), one of
+  them must be ``g``. A crosswalk that shares a position with vehicles is shown as a vehicle light,
+  green for a walk at least, and red for its clearance before a conflicting green;
+* ways of different nodes of one light do not meet, nor do those of one street into one street;
 * vehicles that leave one edge for the same exit lane merge as they do without lights;
 * red counts from the end of yellow, for a crosswalk from the end of flashing, and at the beginning
   of a record from its first second.
@@ -60,6 +67,9 @@ DEFAULTS: dict[str, Any] = {
     "right_turn_on_red": True,
     "pedestrians": True,
     "recall": "always",
+    "yellow_s": None,
+    "all_red_s": None,
+    "unprotected": False,
 }
 WALK_S = 7
 
@@ -74,25 +84,52 @@ class Violation:
     detail: str
 
 
+@dataclass(frozen=True)
+class Way:
+    """One connection of a vehicle light."""
+
+    node: str
+    edge: str
+    lane: str
+    exit: str
+    near_turn: bool
+    path: tuple[Point, ...]
+
+
 @dataclass
 class Link:
     """One position of the state string."""
 
     index: int
     crossing: bool
+    near: frozenset[str] = frozenset("rR")
     turns: set[str] = field(default_factory=set)
-    edge: str = ""
-    lanes: set[str] = field(default_factory=set)
-    exits: set[str] = field(default_factory=set)
-    paths: list[list[Point]] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
+    crossings: list[tuple[str, list[Point], float, float]] = field(default_factory=list)
     length_m: float = 0.0
-    width_m: float = 0.0
     speed_mps: float = 0.0
-    bus: bool = False
+    uses: str = ""
 
     @property
     def right(self) -> bool:
-        return not self.crossing and self.turns <= {"r", "R"}
+        """Turns to the kerb side only."""
+        return not self.crossing and not self.crossings and self.turns <= self.near
+
+    @property
+    def walk_m(self) -> float:
+        return max((length for _, _, length, _ in self.crossings), default=0.0)
+
+    @property
+    def lanes(self) -> set[str]:
+        return {way.lane for way in self.ways}
+
+    @property
+    def edges(self) -> frozenset[str]:
+        return frozenset(way.edge for way in self.ways)
+
+    @property
+    def exits(self) -> set[str]:
+        return {way.exit for way in self.ways}
 
 
 @dataclass(frozen=True)
@@ -122,14 +159,27 @@ def _carries(lane: Mapping[str, str], vehicle: str) -> bool:
     return vehicle not in lane.get("disallow", "").split() and lane.get("disallow") != "all"
 
 
+def _user(lane: Mapping[str, str]) -> str:
+    if _carries(lane, "passenger"):
+        return "car"
+    if _carries(lane, "bus"):
+        return "bus"
+    rails = ("tram", "rail_urban", "rail", "rail_electric", "rail_fast", "subway")
+    if any(_carries(lane, kind) for kind in rails):
+        return "tram"
+    return "bicycle" if _carries(lane, "bicycle") else "car"
+
+
 def read_links(net_file: Path, tls_id: str) -> dict[int, Link]:
     root = ET.parse(net_file).getroot()
+    near = frozenset("lL" if root.get("lefthand") in ("true", "1") else "rR")
     lanes: dict[str, dict[str, str]] = {}
-    function: dict[str, str] = {}
+    edges: dict[str, dict[str, str]] = {}
     for edge in root.iter("edge"):
-        function[edge.get("id", "")] = edge.get("function", "normal")
+        edges[edge.get("id", "")] = dict(edge.attrib)
         for lane in edge.iter("lane"):
             lanes[lane.get("id", "")] = dict(lane.attrib)
+    function = {name: edge.get("function", "normal") for name, edge in edges.items()}
     onward: dict[str, str] = {}
     controlled = []
     for item in root.findall("connection"):
@@ -142,16 +192,22 @@ def read_links(net_file: Path, tls_id: str) -> dict[int, Link]:
     found: dict[int, Link] = {}
     for item in controlled:
         index = int(item.get("linkIndex", "-1"))
-        target = f"{item.get('to')}_{item.get('toLane')}"
-        crossing = function[item.get("to", "")] == "crossing"
-        link = found.setdefault(index, Link(index, crossing))
+        if index < 0:
+            continue
+        link = found.setdefault(index, Link(index, True, near))
+        crossing = next(
+            (end for end in ("to", "from") if function[item.get(end, "")] == "crossing"), None
+        )
         if crossing:
-            shape = lanes[target]
-            link.paths.append(_points(shape["shape"]))
-            link.length_m = max(link.length_m, float(shape["length"]))
-            link.width_m = float(shape.get("width", "4"))
+            shape = lanes[f"{item.get(crossing)}_0"]
+            place = item.get(crossing, "")[1:].rpartition("_")[0]
+            length_m, width_m = float(shape["length"]), float(shape.get("width", "4"))
+            link.crossings.append((place, _points(shape["shape"]), length_m, width_m))
+            if link.crossing:
+                link.length_m = max(link.length_m, length_m)
             continue
         source = f"{item.get('from')}_{item.get('fromLane')}"
+        target = f"{item.get('to')}_{item.get('toLane')}"
         path: list[Point] = []
         length_m = 0.0
         via = item.get("via", "")
@@ -162,15 +218,29 @@ def read_links(net_file: Path, tls_id: str) -> dict[int, Link]:
         if not path:
             path = [_points(lanes[source]["shape"])[-1], _points(lanes[target]["shape"])[0]]
             length_m = math.dist(*path)
+        if link.crossing:
+            link.crossing, link.length_m = False, 0.0
+        inner = item.get("via", "").rsplit("_", 2)[0].lstrip(":")
+        node = inner or edges[item.get("from", "")].get("to", "")
         link.turns.add(item.get("dir", "s"))
-        link.edge = item.get("from", "")
-        link.lanes.add(source)
-        link.exits.add(target)
-        link.paths.append(path)
+        link.ways.append(
+            Way(node, item.get("from", ""), source, target, item.get("dir") in near, tuple(path))
+        )
         link.length_m = max(link.length_m, length_m)
         link.speed_mps = float(lanes[source]["speed"])
-        link.bus = _carries(lanes[source], "bus") and not _carries(lanes[source], "passenger")
+        link.uses = _user(lanes[source])
     return found
+
+
+def read_states(net_file: Path, tls_id: str) -> list[str]:
+    """The states of all programs of a light."""
+    root = ET.parse(net_file).getroot()
+    return [
+        phase.get("state", "")
+        for program in root.iter("tlLogic")
+        if program.get("id") == tls_id
+        for phase in program.iter("phase")
+    ]
 
 
 def _side(a: Point, b: Point, c: Point) -> float:
@@ -200,40 +270,72 @@ def _paths_meet(first: Sequence[Point], second: Sequence[Point]) -> bool:
     return any(_segments_meet(a, b, c, d) for a, b in pairwise(first) for c, d in pairwise(second))
 
 
-def _stripes(crossing: Link) -> list[list[Point]]:
+def _stripes(path: Sequence[Point], width_m: float) -> list[list[Point]]:
     """The painted area, one closed rectangle per straight piece, 10 cm off its long sides."""
     areas = []
-    half = crossing.width_m / 2 - 0.1
-    for path in crossing.paths:
-        for (ax, ay), (bx, by) in pairwise(path):
-            size = math.hypot(bx - ax, by - ay) or 1.0
-            nx, ny = -(by - ay) / size * half, (bx - ax) / size * half
-            corners = [(ax + nx, ay + ny), (bx + nx, by + ny), (bx - nx, by - ny)]
-            areas.append([*corners, (ax - nx, ay - ny), corners[0]])
+    half = width_m / 2 - 0.1
+    for (ax, ay), (bx, by) in pairwise(path):
+        size = math.hypot(bx - ax, by - ay) or 1.0
+        nx, ny = -(by - ay) / size * half, (bx - ax) / size * half
+        corners = [(ax + nx, ay + ny), (bx + nx, by + ny), (bx - nx, by - ny)]
+        areas.append([*corners, (ax - nx, ay - ny), corners[0]])
     return areas
+
+
+def _ways_meet(first: Way, second: Way) -> bool:
+    if first.node != second.node or first.lane == second.lane:
+        return False
+    if first.exit == second.exit:
+        return first.edge != second.edge
+    streets = [way.exit.rpartition("_")[0] for way in (first, second)]
+    if first.edge == second.edge and streets[0] == streets[1]:
+        return False
+    return _paths_meet(first.path, second.path)
+
+
+def _meetings(first: Link, second: Link) -> list[bool]:
+    """For all ways of two positions that meet, whether a turn to the kerb side is one of them."""
+    found = [
+        one.near_turn or two.near_turn
+        for one in first.ways
+        for two in second.ways
+        if _ways_meet(one, two)
+    ]
+    for walkers, drivers in ((first, second), (second, first)):
+        found += [
+            way.near_turn
+            for place, path, _, width_m in walkers.crossings
+            for way in drivers.ways
+            if way.node == place
+            and any(_paths_meet(way.path, area) for area in _stripes(path, width_m))
+        ]
+    return found
 
 
 def conflicting_pairs(links: Mapping[int, Link]) -> set[tuple[int, int]]:
     """Pairs of link indices whose ways cross or merge, the lower index first."""
-    pairs = set()
-    for one, two in combinations(sorted(links), 2):
-        first, second = links[one], links[two]
-        if first.crossing and second.crossing:
-            continue
-        if first.crossing or second.crossing:
-            crossing, vehicle = (first, second) if first.crossing else (second, first)
-            meets = any(
-                _paths_meet(path, area) for path in vehicle.paths for area in _stripes(crossing)
-            )
-        elif first.lanes & second.lanes:
-            meets = False
-        elif first.exits & second.exits:
-            meets = first.edge != second.edge
-        else:
-            meets = any(_paths_meet(a, b) for a in first.paths for b in second.paths)
-        if meets:
-            pairs.add((one, two))
-    return pairs
+    return {
+        (one, two)
+        for one, two in combinations(sorted(links), 2)
+        if _meetings(links[one], links[two])
+    }
+
+
+def yielding_pairs(
+    pairs: Iterable[tuple[int, int]], links: Mapping[int, Link], states: Sequence[str]
+) -> set[tuple[int, int]]:
+    """Pairs that may be green together as long as one of them yields (``g``)."""
+    together = _shared_lights(links)
+    found = set()
+    for one, two in pairs:
+        in_program = any(
+            {state[one : one + 1], state[two : two + 1]} in ({"g"}, {"g", "G"}, {"o", "G"}, {"o"})
+            for state in states
+        )
+        one_light = two in together.get(one, ())
+        if in_program or one_light or all(_meetings(links[one], links[two])):
+            found.add((one, two))
+    return found
 
 
 def _shared_lights(links: Mapping[int, Link]) -> dict[int, set[int]]:
@@ -245,21 +347,24 @@ def _shared_lights(links: Mapping[int, Link]) -> dict[int, set[int]]:
         for index in merged:
             together[index] = merged
 
-    def stream(link: Link) -> tuple[str, bool, frozenset[str], str]:
+    def stream(link: Link) -> tuple[frozenset[str], str, frozenset[str], str]:
         turns = frozenset(turn.lower() for turn in link.turns)
-        return link.edge, link.bus, turns, min(link.exits).rpartition("_")[0]
+        return link.edges, link.uses, turns, min(link.exits).rpartition("_")[0]
 
     for first, second in combinations(vehicles, 2):
         if first.lanes & second.lanes or stream(first) == stream(second):
             join(first.index, second.index)
     for link in vehicles:
-        host = {"r": {"s"}, "R": {"s"}, "t": {"l", "L"}}.get(min(link.turns), set())
+        near, far = (
+            ({"r", "R"}, {"l", "L"}) if link.near == {"r", "R"} else ({"l", "L"}, {"r", "R"})
+        )
+        host = {"s"} if link.turns <= near else far if link.turns == {"t"} else set()
         homes = {
             frozenset(together[other.index])
             for other in vehicles
-            if other.edge == link.edge and other.bus == link.bus and other.turns <= host
+            if other.edges == link.edges and other.uses == link.uses and other.turns <= host
         }
-        if not link.bus and len(homes) == 1:
+        if link.uses == "car" and len(homes) == 1:
             join(link.index, min(homes.pop()))
     return together
 
@@ -278,8 +383,15 @@ def requirements(links: Mapping[int, Link], timing: Mapping[str, Any]) -> dict[i
         members = [links[other] for other in lights[index]]
         bound = [member for member in members if not member.right] or members
         width_m = max(member.length_m for member in bound)
-        yellow, all_red = change_interval(link.speed_mps, width_m)
-        needs[index] = Need(rules["min_green_s"], yellow, all_red, rules["max_red_s"])
+        yellow, all_red = change_interval(max(link.speed_mps, 1.0), width_m)
+        yellow = yellow if rules["yellow_s"] is None else rules["yellow_s"]
+        all_red = all_red if rules["all_red_s"] is None else rules["all_red_s"]
+        min_green = rules["min_green_s"]
+        if link.crossings and rules["pedestrians"]:
+            leaving = math.ceil(round(link.walk_m / rules["walking_speed_mps"], 6))
+            min_green = max(min_green, WALK_S)
+            all_red = max(all_red, leaving + rules["pedestrian_buffer_s"] - yellow)
+        needs[index] = Need(min_green, yellow, all_red, rules["max_red_s"])
     return needs
 
 
@@ -305,9 +417,17 @@ class LightChecker:
         self.links = read_links(net_file, tls_id)
         self.needs = requirements(self.links, self.rules)
         self.pairs = conflicting_pairs(self.links)
+        if not self.rules["pedestrians"]:
+            self.pairs = {
+                (one, two)
+                for one, two in self.pairs
+                if any(_ways_meet(a, b) for a in self.links[one].ways for b in self.links[two].ways)
+            }
+        states = read_states(net_file, tls_id) if self.rules["unprotected"] else []
+        self.yielding = yielding_pairs(self.pairs, self.links, states)
         self.foes: dict[int, list[int]] = {index: [] for index in self.links}
         for one, two in self.pairs:
-            if not (self.links[one].right or self.links[two].right):
+            if (one, two) not in self.yielding:
                 self.foes[one].append(two)
                 self.foes[two].append(one)
 
@@ -360,7 +480,7 @@ class LightChecker:
         now = set()
         for one, two in self.pairs:
             a, b = state[one : one + 1], state[two : two + 1]
-            if self.links[one].right or self.links[two].right:
+            if (one, two) in self.yielding:
                 meet = a == b == "G"
             else:
                 meet = bool(a and b) and a in "Ggy" and b in "Ggy"

@@ -1,0 +1,1 @@
+"""The parts of `signals.netreader`: file, links, movements, conflicts, zones, phases, timing."""
