@@ -238,12 +238,11 @@ def site_facts(scenario: str) -> tuple[str, Mapping[str, str], Provenance | None
     from scenarios.schema import marked_values
 
     try:
-        site = load(scenario).site
+        found = load(scenario)
     except SignalsError:
         return scenario, {}, None
-    marks = [mark for _, _, mark, _ in marked_values(site)]
-    streets = {name: leg.street for name, leg in site.legs.items()}
-    return site.title, streets, Provenance(marks.count("G"), len(marks))
+    marks = [mark for _, _, mark, _ in marked_values(found.site)]
+    return found.site.title, found.street_names, Provenance(marks.count("G"), len(marks))
 
 
 def timeline_window(seconds: Seconds, length_s: int = TIMELINE_S) -> tuple[int, int]:
