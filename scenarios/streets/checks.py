@@ -32,8 +32,8 @@ def street_problems(site: StreetSite) -> list[Problem]:
     """Everything wrong with a site whose fields are right one by one: ``(place, message)``."""
     first = [
         *provenance_problems(site.sources, site, ()),
-        *_legs(site),
         *_streets(site),
+        *_legs(site),
         *_sequences(site),
         *_plans(site),
     ]
