@@ -72,6 +72,27 @@ def test_check_without_a_run_names_the_junctions_of_a_network() -> None:
     assert "saturation" not in text
 
 
+def test_check_runs_a_period_and_compares_the_counts() -> None:
+    text = _run("check", "school_zone", "--period", "night")
+    assert "counts with GEH below 5 (100 %)" in text
+    assert "0 still there half an hour later" in text
+
+
+def test_a_missed_target_fails_the_check() -> None:
+    from scenarios.streets.measure import CorridorSpeed, Count, Measurement
+    from scenarios.streets.printing import verdicts
+
+    slow = CorridorSpeed("eastbound", 10.0, 9.0, 20.0, ())
+    counts = (Count("a.N", 500.0, 300.0), Count("a.E", 500.0, 510.0))
+    assert counts[0].geh == pytest.approx(10.0)
+    found = Measurement(counts, (slow,), 1000, 50, 0, 40, 60.0, 0)
+    said = verdicts("midday", found)
+    assert len(said) == 3
+    assert "GEH below 5 on 50 %" in said[0]
+    assert "eastbound -50 %" in said[1]
+    assert "40 vehicles do not leave" in said[2]
+
+
 def test_show_a_network_and_one_junction_of_it() -> None:
     text = _run("show", "teheran")
     for part in ("Samseong Station", "hyundai.E - samseong.W", "lanes [3] of seolleung.W closed"):
