@@ -22,7 +22,6 @@ from scenarios.network import (
 )
 from scenarios.streets.junctions import StreetLayout, StreetLegLayout, Streets, leg_ref
 
-
 STOP_SPARE_M = 3.0
 """Edges of a built net are a little shorter than planned."""
 

@@ -232,6 +232,27 @@ def test_a_closed_lane_is_empty_while_it_is_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_sumo_takes_net_stops_routes_and_lights(name: str, tmp_path: Path) -> None:
+    found = _network(name)
+    lights, refused_s = light_file(found, "night", tmp_path / "lights.add.xml")
+    demand = found.demand("night")
+    # Each junction may begin in the middle of a step.
+    assert refused_s <= sum(plan.cycle_s for plan in found.plans("night"))
+    said = run_program(
+        "sumo",
+        (
+            "--net-file", str(found.network.net_file),
+            "--route-files", str(demand.file(TRAINING_SEEDS[1])),
+            "--additional-files", ",".join(map(str, (*found.additional_files("night"), lights))),
+            "--begin", str(demand.begin_s), "--end", str(demand.begin_s + 300),
+            "--no-step-log", "true", "--xml-validation", "never", *SUMO_OPTIONS,
+        ),
+        "a test",
+    )  # fmt: skip
+    assert "collision" not in said
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_shipped_offsets_are_those_of_the_method(name: str) -> None:
     found = _network(name)
     for period, plans in found.site.plans.items():
