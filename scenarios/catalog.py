@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from scenarios.cache import digest
 from scenarios.demand import Demand
 from scenarios.faults import site_faults
+from scenarios.layout import SiteLayout
 from scenarios.network import Network, build_network, sumo_version
 from scenarios.schema import Period, Site, Step, Timing
 from scenarios.sitefile import read_site
+from scenarios.specials import SurgeDemand, closure_file
 from signals.errors import JunctionError, PlanError, ScenarioError, UnknownNameError
 from signals.guard import Guard
 from signals.junction import Junction
@@ -61,8 +63,13 @@ class Scenario:
 
     @property
     def periods(self) -> tuple[str, ...]:
-        """Periods of the day."""
-        return tuple(self.site.periods)
+        """Ordinary periods, then special ones."""
+        return (*self.site.periods, *self.site.specials)
+
+    @property
+    def street_names(self) -> dict[str, str]:
+        """Leg to the street's name."""
+        return {name: leg.street for name, leg in self.site.legs.items()}
 
     @cached_property
     def network(self) -> Network:
@@ -86,16 +93,17 @@ class Scenario:
         return junction
 
     def period(self, name: str | None) -> tuple[str, Period]:
-        """A period by name; None is the first.
+        """A period by name, special ones included; None is the first.
 
         Raises:
             UnknownNameError: the site has no such period.
         """
         if name is None:
             name = next(iter(self.site.periods))
-        if name not in self.site.periods:
-            raise UnknownNameError("period", name, self.site.periods)
-        return name, self.site.periods[name]
+        if name not in self.periods:
+            raise UnknownNameError("period", name, self.periods)
+        special = self.site.specials.get(name)
+        return name, self.site.periods[special.like if special else name]
 
     def plan(self, period: str | None) -> Plan:
         """The time-of-day plan of a period, checked against the junction.
@@ -113,18 +121,28 @@ class Scenario:
 
     def demand(self, period: str | None) -> Demand:
         """The demand of a period."""
-        return Demand(self.site, self.period(period)[0])
+        name = self.period(period)[0]
+        special = self.site.specials.get(name)
+        if special is not None:
+            return SurgeDemand(self.site, special.like, special)
+        return Demand(self.site, name)
 
     def additional_files(self, period: str | None) -> tuple[Path, ...]:
-        """Bus stops."""
-        self.period(period)
-        return (self.network.stops_file,)
+        """Bus stops, and the closed lanes of a special period."""
+        name = self.period(period)[0]
+        special = self.site.specials.get(name)
+        if special is None or special.closure is None:
+            return (self.network.stops_file,)
+        part = SiteLayout(self.site).legs[special.closure.leg]
+        closed = closure_file(self.site.id, name, special.closure, part)
+        return (self.network.stops_file, closed)
 
     def world(self, period: str | None) -> World:
         """The scenario at one time of day, ready to be simulated."""
         name, found = self.period(period)
         demand = self.demand(name)
         plan = self.plan(name)
+        special = self.site.specials.get(name)
         return World(
             scenario=self.name,
             period=name,
@@ -137,7 +155,13 @@ class Scenario:
             routes=demand.file,
             sumo_options=SUMO_OPTIONS,
             content_hash=digest(
-                self.site.model_dump_json(), name, demand.key, self.junction.hash, sumo_version()
+                # Other special periods leave a period what it is.
+                self.site.model_dump_json(exclude={"specials"}),
+                name,
+                demand.key,
+                self.junction.hash,
+                sumo_version(),
+                *([special.model_dump_json()] if special else []),
             ),
             faults=site_faults(self.site.faults, (self.junction,), self.site_file),
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 from pydantic import BaseModel
 
 from scenarios.layout import COMPASS, KINDS, LegLayout, SiteLayout, compass_name, split_movement
-from scenarios.schema import Marked, Site, SiteMovement, SitePlan, Volume
+from scenarios.schema import Marked, Site, SiteMovement, SitePlan, Special, Volume, clock_s
 
 Problem = tuple[tuple[str | int, ...], str]
 _TOLERANCE = 1e-6
@@ -27,6 +28,12 @@ def site_problems(site: Site) -> list[Problem]:
         *_mix_and_lines(site),
         *_pedestrians(site),
         *_periods(site),
+        *special_problems(
+            site.specials,
+            site.periods,
+            site.legs,
+            {name: part.block_lanes for name, part in SiteLayout(site).legs.items()},
+        ),
     ]
 
 
@@ -339,3 +346,64 @@ def _periods(site: Site) -> Iterator[Problem]:
                             (*loc, "plan", ring, index, "groups"),
                             unknown("signal group", member, groups),
                         )
+
+
+class _Span(Protocol):
+    @property
+    def begin_s(self) -> int: ...
+
+    @property
+    def end_s(self) -> int: ...
+
+
+def special_problems(
+    specials: Mapping[str, Special],
+    periods: Mapping[str, _Span],
+    ends: Iterable[str],
+    blocks: Mapping[str, int],
+) -> Iterator[Problem]:
+    """Surges and closures that refer to nothing, or lie outside their period.
+
+    Args:
+        specials: Special periods by name.
+        periods: Ordinary periods by name.
+        ends: Legs where vehicles enter and leave.
+        blocks: Lanes of the block of every leg.
+    """
+    for name, special in specials.items():
+        loc = ("specials", name)
+        if name in periods:
+            yield loc, "is also a period; give it another name"
+        if special.like not in periods:
+            yield (*loc, "like"), unknown("period", special.like, periods)
+            continue
+        if special.surge is None and special.closure is None:
+            yield loc, "has neither a surge nor a closure; add one"
+        span = periods[special.like]
+        window = f"allowed: inside period {special.like}"
+        if special.surge is not None:
+            start_s, end_s = clock_s(special.surge.begin), clock_s(special.surge.end)
+            if not span.begin_s <= start_s < end_s <= span.end_s:
+                yield (
+                    (*loc, "surge"),
+                    f"lasts from {special.surge.begin} to {special.surge.end}; {window}",
+                )
+            if special.surge.leg not in ends:
+                yield (*loc, "surge", "leg"), unknown("outer leg", special.surge.leg, ends)
+        closure = special.closure
+        if closure is None:
+            continue
+        start_s, minutes = clock_s(closure.begin), closure.minutes.value
+        if not span.begin_s <= start_s < start_s + 60 * minutes <= span.end_s:
+            yield (*loc, "closure"), f"lasts from {closure.begin} for {minutes} min; {window}"
+        if closure.leg not in blocks:
+            yield (*loc, "closure", "leg"), unknown("leg", closure.leg, blocks)
+            continue
+        highest = blocks[closure.leg]
+        if any(lane > highest for lane in closure.lanes.value):
+            yield (
+                (*loc, "closure", "lanes"),
+                f"is {closure.lanes.value}; allowed: 1 to {highest}",
+            )
+        elif len(set(closure.lanes.value)) >= highest:
+            yield (*loc, "closure", "lanes"), "closes every lane; leave one open"

@@ -37,10 +37,6 @@ _KIND_WORDS = {
 }
 
 
-class CalibrationError(WorkError):
-    """The simulated figures of a site miss what was measured."""
-
-
 @click.group()
 def scenario() -> None:
     """List, show, build, check and import scenarios."""
@@ -200,7 +196,7 @@ def check(path: str, periods: tuple[str, ...], static: bool) -> None:
             click.echo(line)
         missed += verdicts(period, measured)
     if missed:
-        raise CalibrationError(f"{found.name} misses its targets: {'; '.join(missed)}")
+        raise WorkError(f"{found.name} misses its targets: {'; '.join(missed)}")
 
 
 def lints(found: Scenario) -> list[str]:

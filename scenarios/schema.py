@@ -263,6 +263,45 @@ class Period(_Strict):
         return clock_s(self.end) or 86400
 
 
+class Surge(_Strict):
+    """Additional vehicles during a window: a hall that fills or empties.
+
+    Attributes:
+        leg: Leg they all head for, or all come from; in a network an outer one.
+        towards: True when they head for it.
+        veh_per_h: How many, during the window.
+    """
+
+    leg: str
+    towards: bool
+    veh_per_h: Marked[Positive]
+    begin: Clock
+    end: Clock
+
+
+class Closure(_Strict):
+    """Lanes of an approach that nobody may use for a while.
+
+    Attributes:
+        leg: Approach; closed is its block, upstream of the pocket.
+        lanes: Lanes of the block from the median.
+        minutes: For how long.
+    """
+
+    leg: str
+    lanes: Marked[Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]]
+    begin: Clock
+    minutes: Marked[Annotated[int, Field(ge=1, le=600)]]
+
+
+class Special(_Strict):
+    """A period like another one, with something that goes wrong or comes on top."""
+
+    like: str
+    surge: Surge | None = None
+    closure: Closure | None = None
+
+
 class Site(_Strict):
     """A whole site file."""
 
@@ -280,6 +319,7 @@ class Site(_Strict):
     demand: Demand
     periods: Annotated[dict[Name, Period], Field(min_length=1)]
     faults: list[FaultEntry] = Field(default_factory=list)
+    specials: dict[Name, Special] = Field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Callable[[str], Site], tuple[str]]:
         """Pickled as JSON: the parametrised `Marked` classes cannot be looked up by name."""

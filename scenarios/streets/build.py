@@ -22,6 +22,9 @@ from scenarios.network import (
 )
 from scenarios.streets.junctions import StreetLayout, StreetLegLayout, Streets, leg_ref
 
+STOP_SPARE_M = 3.0
+"""Edges of a built net are a little shorter than planned."""
+
 
 def plain_xml(streets: Streets, setback_m: Mapping[str, float] | None = None) -> dict[str, str]:
     """Plain XML for netconvert, file suffix (``nod``, ``edg``, ``con``) to text.
@@ -76,8 +79,9 @@ def stops_xml(streets: Streets) -> str:
             median = part.leg.approach.bus_lanes.value
             edge, reach = part.stop, _stop_reach_m(part)
             index = part.stop_index(1) if median else 1
-            if near + length > reach:
-                edge, near = part.block, near - reach
+            if near + length > reach - STOP_SPARE_M:
+                # No stop lies across two edges: it moves upstream as a whole.
+                edge, near = part.block, max(near - reach, STOP_SPARE_M)
                 index = part.block_lanes + bool(_inner(part)) - 1 if median else _inner(part)
             lane = f"{edge}_{index}"
             start, end = -(near + length), -near

@@ -15,14 +15,14 @@ from scenarios.checks import (
     movement_problems,
     phase_problems,
     provenance_problems,
+    special_problems,
     unknown,
     volume_problems,
 )
 from scenarios.layout import COMPASS
-from scenarios.schema import clock_s
 from scenarios.streets.flows import path_between
 from scenarios.streets.junctions import STORAGE_M, Streets, leg_ref, turn_target
-from scenarios.streets.schema import Special, StreetSite
+from scenarios.streets.schema import StreetSite
 
 _TOLERANCE = 1e-6
 _LEAST_STOP_EDGE_M = 5.0
@@ -32,8 +32,8 @@ def street_problems(site: StreetSite) -> list[Problem]:
     """Everything wrong with a site whose fields are right one by one: ``(place, message)``."""
     first = [
         *provenance_problems(site.sources, site, ()),
-        *_legs(site),
         *_streets(site),
+        *_legs(site),
         *_sequences(site),
         *_plans(site),
     ]
@@ -289,51 +289,10 @@ def _periods(site: StreetSite) -> Iterator[Problem]:
 
 
 def _specials(streets: Streets) -> Iterator[Problem]:
-    site = streets.site
     outer = [f"{name}.{leg}" for name, leg in streets.outer]
     known = [f"{name}.{leg}" for name, view in streets.junctions.items() for leg in view.legs]
-    for name, special in site.specials.items():
-        loc = ("specials", name)
-        if name in site.periods:
-            yield loc, "is also a period; give it another name"
-        if special.like not in site.periods:
-            yield (*loc, "like"), unknown("period", special.like, site.periods)
-            continue
-        if special.surge is None and special.closure is None:
-            yield loc, "has neither a surge nor a closure; add one"
-        yield from special_window_problems(
-            special, site.periods[special.like].begin_s, site.periods[special.like].end_s, loc
-        )
-        if special.surge is not None and special.surge.leg not in outer:
-            yield (*loc, "surge", "leg"), unknown("outer leg", special.surge.leg, outer)
-        if special.closure is None:
-            continue
-        if special.closure.leg not in known:
-            yield (*loc, "closure", "leg"), unknown("leg", special.closure.leg, known)
-            continue
-        part = streets.leg(leg_ref(special.closure.leg))
-        highest = part.block_lanes
-        if any(lane > highest for lane in special.closure.lanes.value):
-            yield (
-                (*loc, "closure", "lanes"),
-                f"is {special.closure.lanes.value}; allowed: 1 to {highest}",
-            )
-        elif len(set(special.closure.lanes.value)) >= highest:
-            yield (*loc, "closure", "lanes"), "closes every lane; leave one open"
-
-
-def special_window_problems(
-    special: Special, begin_s: int, end_s: int, loc: tuple[str | int, ...]
-) -> Iterator[Problem]:
-    """A surge or closure that does not lie inside its period."""
-    if special.surge is not None:
-        start, stop = clock_s(special.surge.begin), clock_s(special.surge.end)
-        if not begin_s <= start < stop <= end_s:
-            yield (*loc, "surge"), "its window must lie inside the period it is like"
-    if special.closure is not None:
-        start = clock_s(special.closure.begin)
-        if not begin_s <= start < start + 60 * special.closure.minutes.value <= end_s:
-            yield (*loc, "closure"), "its window must lie inside the period it is like"
+    blocks = {ref: streets.leg(leg_ref(ref)).block_lanes for ref in known}
+    yield from special_problems(streets.site.specials, streets.site.periods, outer, blocks)
 
 
 def _corridors(streets: Streets) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ from scenarios.demand import QUARTER_S, Demand, hourly_volumes, speed_factor
 from scenarios.layout import SiteLayout, split_movement
 from scenarios.network import write_text
 from scenarios.schema import Site, clock_s
+from scenarios.specials import arrivals
 from scenarios.streets.flows import (
     Flows,
     Move,
@@ -400,15 +401,3 @@ class StreetDemand:
             edges = edges_of(self.streets, moves)
             name = f"surge.{count}"
             yield depart_s, name, self._vehicle(random, name, "car", routes, edges, depart_s)
-
-
-def arrivals(
-    random: np.random.Generator, per_h: np.ndarray, begin_s: int, end_s: int
-) -> Iterator[float]:
-    """Clock times of a Poisson stream whose rate is constant over each quarter hour."""
-    edges = np.minimum(begin_s + QUARTER_S * np.arange(len(per_h) + 1.0), end_s)
-    expected = np.concatenate([[0.0], np.cumsum(np.diff(edges) * per_h / 3600.0)])
-    reached = random.exponential()
-    while reached < expected[-1]:
-        yield float(np.interp(reached, expected, edges))
-        reached += random.exponential()

@@ -24,9 +24,10 @@ from scenarios.schema import (
     Site,
     SiteMovement,
     SitePlan,
+    Special,
     Step,
 )
-from scenarios.streets.schema import Special, StreetJunction, StreetLeg, StreetSite
+from scenarios.streets.schema import StreetJunction, StreetLeg, StreetSite
 
 STORAGE_M: Final = 60.0
 """Length of the last piece of an inner approach that has no pocket."""

@@ -39,11 +39,14 @@ class Count:
         place: ``junction.leg``, or ``junction.leg turn``.
         profile_veh_h: What the site file implies.
         simulated_veh_h: What crossed the stop line.
+        measured: Whether the street was really counted; the other figures of the profile follow
+            from assumed volumes and turning shares.
     """
 
     place: str
     profile_veh_h: float
     simulated_veh_h: float
+    measured: bool = False
 
     @property
     def geh(self) -> float:
@@ -202,10 +205,19 @@ def _counts(streets: Streets, demand: StreetDemand, file: Path) -> tuple[Count, 
         found.append(Count(f"{'.'.join(place)} {kind}", expected, vehicles / hours))
         approaches[place] = approaches.get(place, 0.0) + vehicles / hours
     whole = [
-        Count(".".join(place), flows.total(place), simulated)
+        Count(".".join(place), flows.total(place), simulated, _is_measured(streets, place))
         for place, simulated in approaches.items()
     ]
     return (*whole, *found)
+
+
+def _is_measured(streets: Streets, place: Place) -> bool:
+    """Whether the traffic that enters here was counted on this very street."""
+    entry = streets.site.demand.entries.get(".".join(place))
+    if entry is None or entry.volume in streets.site.demand.level.value:
+        return False
+    counted = streets.site.demand.volumes[entry.volume].veh_per_h
+    return counted is not None and counted.mark == "M"
 
 
 def _corridors(scenario: StreetScenario, period: str, file: Path) -> tuple[CorridorSpeed, ...]:

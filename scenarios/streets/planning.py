@@ -147,7 +147,7 @@ def _link(
     demand = scenario.site.demand
     factor = demand.speed_factor.value[period]
     if demand.friction is not None:
-        factor = min(factor, demand.friction.value.get(period, 1.0))
+        factor *= demand.friction.value.get(period, 1.0)
     speed_mps = part.leg.speed_limit_kmh.value / 3.6 * factor
     return Link(
         tuple(streams),

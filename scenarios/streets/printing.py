@@ -10,7 +10,7 @@ from rich.table import Table
 from scenarios.calibration import measure_saturation_flow
 from scenarios.plan_design import saturation_degrees
 from scenarios.streets.junctions import leg_ref
-from scenarios.streets.measure import GEH_GOOD, SPEED_TOLERANCE, CorridorSpeed, Measurement
+from scenarios.streets.measure import GEH_GOOD, SPEED_TOLERANCE, CorridorSpeed, Count, Measurement
 from scenarios.streets.scenario import StreetScenario
 
 _SATURATION_SEEDS = (0,)
@@ -96,12 +96,10 @@ def measurement_lines(period: str, found: Measurement, worst: int = 8) -> Iterab
         f"{period}: {good} of {len(counts)} counts with GEH below {GEH_GOOD:g} "
         f"({100 * found.good_share:.0f} %)"
     )
-    ranked = sorted(counts, key=lambda count: -count.geh)[:worst]
-    for count in ranked:
-        yield (
-            f"  {count.place:24s} {count.profile_veh_h:6.0f} veh/h in the profile, "
-            f"{count.simulated_veh_h:6.0f} simulated, GEH {count.geh:.1f}"
-        )
+    for count in (item for item in counts if item.measured):
+        yield f"  counted:  {_count_line(count)}"
+    for count in sorted(counts, key=lambda count: -count.geh)[:worst]:
+        yield f"  farthest: {_count_line(count)}"
     for corridor in found.corridors:
         yield f"  {_speed_line(corridor)}"
     yield (
@@ -125,6 +123,13 @@ def verdicts(period: str, found: Measurement) -> Sequence[str]:
     if found.left_after_drain > 0.01 * found.scheduled:
         missed.append(f"{period}: {found.left_after_drain} vehicles do not leave the network")
     return missed
+
+
+def _count_line(count: Count) -> str:
+    return (
+        f"{count.place:22s} {count.profile_veh_h:6.0f} veh/h in the profile, "
+        f"{count.simulated_veh_h:6.0f} simulated, GEH {count.geh:.1f}"
+    )
 
 
 def _speed_line(corridor: CorridorSpeed) -> str:

@@ -10,11 +10,12 @@ from scenarios.cache import digest
 from scenarios.catalog import SUMO_OPTIONS, Scenario
 from scenarios.faults import site_faults
 from scenarios.network import Network, sumo_version
+from scenarios.specials import closure_file
 from scenarios.streets.build import build_network
 from scenarios.streets.demand import JunctionDemand, StreetDemand
+from scenarios.streets.friction import friction_file
 from scenarios.streets.junctions import Streets, leg_ref
 from scenarios.streets.schema import Span, StreetSite
-from scenarios.streets.specials import closure_file, friction_file
 from signals.errors import UnknownNameError
 from signals.junction import Junction
 from signals.plan import Plan
@@ -85,6 +86,16 @@ class StreetScenario:
     def periods(self) -> tuple[str, ...]:
         """Ordinary periods, then special ones."""
         return (*self.site.periods, *self.site.specials)
+
+    @property
+    def street_names(self) -> dict[str, str]:
+        """Leg to the street's name; in a network the leg with its junction."""
+        alone = len(self.site.junctions) == 1
+        return {
+            leg if alone else f"{name}.{leg}": part.street
+            for name, junction in self.site.junctions.items()
+            for leg, part in junction.legs.items()
+        }
 
     def period(self, name: str | None) -> tuple[str, Span]:
         """A period by name, special ones included; None is the first.

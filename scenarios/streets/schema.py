@@ -22,6 +22,7 @@ from scenarios.schema import (
     Name,
     Positive,
     Share,
+    Special,
     Timing,
     Variation,
     VehicleClass,
@@ -200,45 +201,6 @@ class Span(_Strict):
     def end_s(self) -> int:
         """Clock seconds since midnight, after `begin_s`."""
         return clock_s(self.end) or 86400
-
-
-class Surge(_Strict):
-    """Additional vehicles during a window: a hall that fills or empties.
-
-    Attributes:
-        leg: Outer leg they all head for, or all come from.
-        towards: True when they head for it.
-        veh_per_h: How many, during the window.
-    """
-
-    leg: LegRef
-    towards: bool
-    veh_per_h: Marked[Positive]
-    begin: Clock
-    end: Clock
-
-
-class Closure(_Strict):
-    """Lanes of an approach that nobody may use for a while.
-
-    Attributes:
-        leg: Approach; closed is its block, upstream of the pocket.
-        lanes: Lanes of the block from the median.
-        minutes: For how long.
-    """
-
-    leg: LegRef
-    lanes: Marked[Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]]
-    begin: Clock
-    minutes: Marked[Annotated[int, Field(ge=1, le=600)]]
-
-
-class Special(_Strict):
-    """A period like another one, with something that goes wrong or comes on top."""
-
-    like: str
-    surge: Surge | None = None
-    closure: Closure | None = None
 
 
 class JunctionPlan(_Strict):

@@ -24,8 +24,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def edited(tmp_path: Path) -> Callable[..., Path]:
     """Copies the shipped site file with replacements, each of which must be found."""
 
-    def edit(*replacements: tuple[str, str]) -> Path:
-        text = SHIPPED.read_text(encoding="utf-8")
+    def edit(*replacements: tuple[str, str], site: str = "gangnam") -> Path:
+        file = SHIPPED.parent.parent / site / catalog.SITE_FILE
+        text = file.read_text(encoding="utf-8")
         for old, new in replacements:
             assert old in text
             text = text.replace(old, new, 1)

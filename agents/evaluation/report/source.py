@@ -263,16 +263,14 @@ def site_facts(scenario: str) -> tuple[str, Mapping[str, str], Provenance | None
         The name itself and nothing else when the catalogue does not know the scenario.
     """
     from scenarios.catalog import load
-    from scenarios.schema import Site, marked_values
+    from scenarios.schema import marked_values
 
     try:
-        site = load(scenario).site
+        found = load(scenario)
     except SignalsError:
         return scenario, {}, None
-    marks = [str(mark) for _, _, mark, _ in marked_values(site)]
-    legs = site.legs if isinstance(site, Site) else {}
-    streets = {name: leg.street for name, leg in legs.items()}
-    return site.title, streets, Provenance(marks.count("G"), len(marks))
+    marks = [str(mark) for _, _, mark, _ in marked_values(found.site)]
+    return found.site.title, found.street_names, Provenance(marks.count("G"), len(marks))
 
 
 def timeline_window(seconds: Seconds, length_s: int = TIMELINE_S) -> tuple[int, int]:
