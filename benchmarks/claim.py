@@ -33,7 +33,7 @@ def _run(*arguments: str) -> None:
 @click.command()
 @click.option("--scenario", default="gangnam", show_default=True)
 @click.option("--period", "periods", multiple=True, default=("am_peak", "pm_peak"))
-@click.option("--minutes", default=29.0, show_default=True, help="Training time.")
+@click.option("--minutes", default=28.0, show_default=True, help="Training time.")
 @click.option("--seeds", default=12, show_default=True, help="Held-out days per period.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the training.")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
