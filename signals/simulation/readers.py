@@ -6,9 +6,10 @@ the vehicles whose front bumper is on its stretch of lane at this moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -68,7 +69,8 @@ class DetectorReader:
         streets: The lanes.
         traffic: The vehicles.
         begin_s: Clock time at which the run begins.
-        features_only: Read stop loops without their counters, and no advance loops.
+        features_only: Read stop loops without their counters, no advance loops, and nobody on
+            crossings.
     """
 
     def __init__(
@@ -86,14 +88,8 @@ class DetectorReader:
         self._blank = np.full((len(flat), len(FIELDS)), np.nan)
         self._loops = _Loops(sumo, detectors, begin_s, features_only)
         self._zones = _Zones(flat, streets)
-        self._walkers: list[tuple[int, int, str, Callable[[], tuple[int, int]]]] = []
-        row = 0
-        for number, (junction, own) in enumerate(zip(junctions, detectors, strict=True)):
-            for spec in own:
-                if spec.kind == "pedestrian":
-                    reader = _walker_reader(sumo, junction, spec)
-                    self._walkers.append((row, number, spec.movement, reader))
-                row += 1
+        self._walkers = _Walkers(sumo, junctions, detectors)
+        self._features_only = features_only
 
     def values(self, clock_s: float) -> NDArray[np.float64]:
         """(detectors, fields) fresh readings of this moment.
@@ -104,23 +100,20 @@ class DetectorReader:
         table = self._blank.copy()
         self._loops.read(table, clock_s)
         self._zones.read(table, self._traffic.look())
-        for row, _, _, reader in self._walkers:
-            table[row, :2] = reader()
+        self._walkers.read(table, self._features_only)
         return table
 
     def waiting(self, junction: int) -> frozenset[str]:
         """Pedestrian movements of a junction that somebody waits for."""
         return frozenset(
-            movement
-            for _, number, movement, reader in self._walkers
-            if number == junction and reader()[1] > 0
+            movement for _, _, movement, waiting in self._walkers.waiting(junction) if waiting
         )
 
     def people_waiting(self, junctions: int) -> NDArray[np.float64]:
         """(junctions,) people who wait to cross."""
         found = np.zeros(junctions)
-        for _, number, _, reader in self._walkers:
-            found[number] += reader()[1]
+        for _, number, _, waiting in self._walkers.waiting():
+            found[number] += waiting
         return found
 
 
@@ -283,17 +276,51 @@ class _Zones:
         return np.bincount(row, taken_m, minlength=self._size).astype(np.float64, copy=False)
 
 
-def _walker_reader(sumo: ModuleType, junction: Junction, spec: DetectorSpec) -> Any:
-    movement = next(item for item in junction.movements if item.id == spec.movement)
-    areas = [area.rpartition("_")[0] for area in movement.lanes]
-    crossing = movement.crossing
-    people, ahead = call(sumo, "edge", "getLastStepPersonIDs"), call(sumo, "person", "getNextEdge")
+class _Walkers:
+    """People on crosswalks, and at the kerbs: a kerb that two crosswalks share is looked at once.
 
-    def read() -> tuple[int, int]:
-        waiting = 0
-        for area in areas:
-            for person in people(area):
-                waiting += ahead(person) == crossing
-        return len(people(crossing)), waiting
+    Args:
+        sumo: ``libsumo`` or ``traci``, with a simulation loaded.
+        junctions: The world's junctions.
+        detectors: Detectors of each junction.
+    """
 
-    return read
+    def __init__(
+        self,
+        sumo: ModuleType,
+        junctions: Sequence[Junction],
+        detectors: Sequence[Sequence[DetectorSpec]],
+    ) -> None:
+        self._people = call(sumo, "edge", "getLastStepPersonIDs")
+        self._ahead = call(sumo, "person", "getNextEdge")
+        # Row, junction, movement, crossing and kerbs of each crosswalk.
+        self._crosswalks: list[tuple[int, int, str, str, tuple[str, ...]]] = []
+        row = 0
+        for number, (junction, own) in enumerate(zip(junctions, detectors, strict=True)):
+            movements = {movement.id: movement for movement in junction.movements}
+            for spec in own:
+                if spec.kind == "pedestrian":
+                    movement = movements[spec.movement]
+                    kerbs = tuple(lane.rpartition("_")[0] for lane in movement.lanes)
+                    self._crosswalks.append((row, number, movement.id, movement.crossing, kerbs))
+                row += 1
+
+    def waiting(self, junction: int | None = None) -> list[tuple[int, int, str, int]]:
+        """``(row, junction, movement, people waiting)`` of each crosswalk (of one junction)."""
+        seen: dict[str, Counter[str]] = {}
+        found = []
+        for row, number, movement, crossing, kerbs in self._crosswalks:
+            if junction is None or number == junction:
+                waiting = 0
+                for kerb in kerbs:
+                    if kerb not in seen:
+                        seen[kerb] = Counter(map(self._ahead, self._people(kerb)))
+                    waiting += seen[kerb][crossing]
+                found.append((row, number, movement, waiting))
+        return found
+
+    def read(self, table: NDArray[np.float64], features_only: bool) -> None:
+        for row, _, _, waiting in self.waiting():
+            table[row, 1] = waiting
+        for row, _, _, crossing, _ in self._crosswalks:
+            table[row, 0] = 0 if features_only else len(self._people(crossing))

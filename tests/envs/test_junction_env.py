@@ -90,7 +90,7 @@ def test_a_second_simulation_in_one_process_is_refused(env):
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(UnknownNameError, match=r"did you mean gangnam\?"):
+    with pytest.raises(UnknownNameError, match="did you mean gangnam"):
         JunctionEnv("gangnem")
     with pytest.raises(UnknownNameError, match="lost_seconds"):
         JunctionEnv("gangnam", reward="lost_second")
