@@ -101,7 +101,7 @@ class TestWithSumo:
     @pytest.mark.parametrize("command", ["simulate", "evaluate"])
     def test_unknown_names(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
         text = fails(capsys, command, "gangnan", "--agent", "fixed_time")
-        assert "unknown scenario 'gangnan'; did you mean gangnam?" in text
+        assert "unknown scenario 'gangnan'; did you mean gangnam" in text
         text = fails(capsys, command, "gangnam", "--agent", "actuatd")
         assert "unknown agent 'actuatd'; did you mean actuated?" in text
         text = fails(capsys, command, "gangnam", "--agent", "actuated", "--period", "nigh")
