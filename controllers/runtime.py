@@ -19,8 +19,8 @@ from agents.base import Agent
 from signals.contract import Bundle
 from signals.detectors import Readings
 from signals.errors import ContractError, ServiceError
-from signals.guard import GuardState
 from signals.junction import Junction
+from signals.lights import GuardState
 from signals.observation import Observation, ObservationSpec
 from signals.policy import OnnxPolicy
 

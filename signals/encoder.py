@@ -31,8 +31,8 @@ from signals.features import (
     Measures,
     Observation,
 )
-from signals.guard import CLEARANCE, GREEN, GuardState
 from signals.junction import Junction
+from signals.lights import CLEARANCE, GREEN, GuardState
 
 if TYPE_CHECKING:
     from signals.observation import ObservationSpec

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from signals.guard import GuardState
+from signals.lights import GuardState
 
 MOVEMENT_FEATURES = (
     "through",

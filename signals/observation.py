@@ -26,8 +26,9 @@ from signals.features import (
     Measures,
     Observation,
 )
-from signals.guard import Guard, GuardState
+from signals.guard import Guard
 from signals.junction import Junction
+from signals.lights import GuardState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from signals.errors import MissingDependencyError
-from signals.guard import GuardState, Verdict
+from signals.lights import GuardState, Verdict
 from signals.observation import Observation, ObservationSpec
 
 

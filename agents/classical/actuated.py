@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from agents.classical.stages import stages
-from signals.guard import GREEN
 from signals.junction import Junction
+from signals.lights import GREEN
 from signals.observation import Observation
 from signals.plan import Plan
 

@@ -15,7 +15,7 @@ from agents.evaluation.jobs import Control, Job, RunResult
 from agents.evaluation.sumo_options import with_options
 from agents.resolve import agents_for
 from signals.errors import InputError, SimulationError
-from signals.guard import Verdict
+from signals.lights import Verdict
 from signals.metrics import Incidents, RunMetrics, summarise, summarise_network
 from signals.network_metrics import NetworkSampler
 from signals.queues import QUEUE_SAMPLE_S, QueueSampler

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from controllers.runtime import Command, DecisionRequest
 from signals.detectors import Readings
-from signals.guard import GuardState
+from signals.lights import GuardState
 from signals.observation import ObservationSpec
 
 _Seconds = Annotated[int, Field(ge=0, le=10_000_000)]

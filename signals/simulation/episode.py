@@ -16,8 +16,9 @@ from signals.detectors import Readings
 from signals.encoder import Encoder
 from signals.errors import InputError
 from signals.faults import FaultModel
-from signals.guard import Guard, GuardState, Verdict
+from signals.guard import Guard
 from signals.junction import Junction
+from signals.lights import GuardState, Verdict
 from signals.observation import Observation, ObservationSpec
 from signals.plan import Plan
 from signals.recording import Recorder

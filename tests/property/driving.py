@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from signals.errors import JunctionError
-from signals.guard import Guard, GuardState
+from signals.guard import Guard
 from signals.junction import Junction
+from signals.lights import GuardState
 from signals.netreader import read_junction
 from signals.timing import TimingRules
 from tests.independent.lights import LightChecker

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from signals.errors import ContractError
-from signals.guard import CLEARANCE, GREEN, Guard, GuardState
+from signals.guard import Guard
+from signals.lights import CLEARANCE, GREEN, GuardState
 from tests.independent.lights import summary
 from tests.property.driving import Case, Driver, drive, in_turn, starving
 

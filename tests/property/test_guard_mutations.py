@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from signals.guard import CLEARANCE, RED, Guard, GuardState
+from signals.guard import Guard
+from signals.lights import CLEARANCE, RED, GuardState
 from tests.property.driving import Case, Driver, drive, in_turn
 
 SECONDS = 900

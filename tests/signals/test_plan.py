@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from signals.errors import PlanError
-from signals.guard import GREEN, Guard
+from signals.guard import Guard
 from signals.junction import Junction, Phase, SignalGroup
+from signals.lights import GREEN
 from signals.netreader import read_junction
 from signals.plan import Plan, RingStep
 from signals.timing import GroupTiming, TimingRules, TimingTable

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 
 from agents.evaluation.report.source import Seconds
-from signals.guard import CLEARANCE, GREEN
 from signals.junction import Junction
+from signals.lights import CLEARANCE, GREEN
 
 GRID = "#e3e6ea"
 INK = "#3b424a"
