@@ -13,6 +13,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 from signals.envs.junction_env import JunctionEnv
 
@@ -20,64 +21,82 @@ DISCOUNT_STEP_S = 5.0
 """A discount factor ``gamma`` is the discount over this many seconds."""
 
 
+LOOK_S = 10
+"""Losses are looked at this often while nothing can be chosen."""
+
+
 class ChoiceEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Passes through moments with one open phase.
 
     ``info["step_s"]`` is the time from choice to choice, ``reward_parts`` and the reward are
-    discounted to the moment of the choice.
+    discounted to the moment of the choice; ``info["day_reward"]`` is what the day cost, at its end.
 
     Args:
-        env: A `JunctionEnv`.
+        env: The junction.
         gamma: Discount over `DISCOUNT_STEP_S`.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], gamma: float) -> None:
+    def __init__(self, env: JunctionEnv, gamma: float) -> None:
         super().__init__(env)
+        self._junction = env
         self._gamma = gamma
 
     def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
         """Begin a day and go to its first choice."""
         seen, info = self.env.reset(**arguments)
-        done = False
-        while not done and seen["mask"].sum() <= 1:
-            seen, _, _, done, info = self.env.step(np.int64(seen["mask"].argmax()))
+        parts, _, day = self._pass(0.0)
+        self._day = day
+        if parts is not None:
+            seen, _, info = self._junction.observe_now()
         return seen, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Choose, and go to the next choice or the end of the day."""
-        seen, _, ended, done, info = self.env.step(action)
+        seen, reward, ended, done, info = self.env.step(action)
         parts, elapsed_s = info["reward_parts"], float(info["step_s"])
-        while not (ended or done) and seen["mask"].sum() <= 1:
-            seen, _, ended, done, info = self.env.step(np.int64(seen["mask"].argmax()))
-            parts = parts + info["reward_parts"] * self._gamma ** (elapsed_s / DISCOUNT_STEP_S)
-            elapsed_s += float(info["step_s"])
-        return (
-            seen,
-            float(parts.sum()),
-            ended,
-            done,
-            {**info, "reward_parts": parts, "step_s": elapsed_s},
-        )
+        more, elapsed_s, day = self._pass(elapsed_s)
+        self._day += float(reward) + day
+        if more is not None:
+            parts = parts + more
+            seen, done, info = self._junction.observe_now()
+        info = {**info, "reward_parts": parts, "step_s": elapsed_s}
+        if ended or done:
+            info["day_reward"] = self._day
+        return seen, float(parts.sum()), ended, done, info
+
+    def _pass(self, elapsed_s: float) -> tuple[NDArray[np.float64] | None, float, float]:
+        """Discounted parts (None without a wait), seconds since the choice, and the cost."""
+        total, cost = None, 0.0
+        while True:
+            parts, passed_s = self._junction.pass_forced(LOOK_S)
+            if not passed_s:
+                return total, elapsed_s, cost
+            discount = self._gamma ** (elapsed_s / DISCOUNT_STEP_S)
+            total = parts * discount if total is None else total + parts * discount
+            cost += float(parts.sum())
+            elapsed_s += passed_s
 
 
 def make_env(scenario: str, periods: Sequence[str], values: dict[str, Any]) -> Any:
     """One training environment; runs inside a worker process."""
-    # ^C is for the parent, which saves; a worker that dies with it would lose the run.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _Summed(
-        JunctionEnv(
-            scenario,
-            list(periods),
-            decision_interval_s=int(values["decision_interval_s"]),
-            reward=str(values["reward"]),
-            walkers_share=(float(values["walkers_low"]), float(values["walkers_high"])),
-        )
-    )
+    return _Summed(_junction_env(scenario, periods, values))
 
 
 def make_choice_env(scenario: str, periods: Sequence[str], values: dict[str, Any]) -> Any:
     """One training environment of choices; runs inside a worker process."""
-    return ChoiceEnv(make_env(scenario, periods, values), float(values["gamma"]))
+    return ChoiceEnv(_junction_env(scenario, periods, values), float(values["gamma"]))
+
+
+def _junction_env(scenario: str, periods: Sequence[str], values: dict[str, Any]) -> JunctionEnv:
+    # ^C is for the parent, which saves; a worker that dies with it would lose the run.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return JunctionEnv(
+        scenario,
+        list(periods),
+        decision_interval_s=int(values["decision_interval_s"]),
+        reward=str(values["reward"]),
+        walkers_share=(float(values["walkers_low"]), float(values["walkers_high"])),
+    )
 
 
 class _Summed(gymnasium.Wrapper[Any, Any, Any, Any]):
