@@ -29,7 +29,11 @@ _PLAIN_EVERY_S = 30.0
 @click.option(
     "--period", "periods", multiple=True, help="Period to train on; repeat it. Default: all."
 )
-@click.option("--steps", type=click.IntRange(1), help="Decisions to take.")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="Decisions to take; PPO goes on to the end of an update.",
+)
 @click.option("--minutes", type=FiniteRange(0.1, 10080.0), help="Stop after this wall-clock time.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
