@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.evaluation.runner import Job, run_jobs
+from agents.learned.choices import make_choice_env
 from agents.learned.dqn_setup import DqnSetup
 from agents.learned.ppo_setup import PpoSetup
 from agents.learned.setup import Setup
@@ -235,7 +237,8 @@ def train(
     # Workers inherit that they ignore ^C; it is for this process, which saves.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        envs = setup.environments()
+        make = partial(make_choice_env, plan.scenario, plan.periods, plan.hyperparameters)
+        envs = OverlappedVecEnv([make] * int(plan.hyperparameters["n_envs"]), start_method="spawn")
     finally:
         signal.signal(signal.SIGINT, interrupt)
     stopped = False

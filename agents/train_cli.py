@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -17,6 +18,7 @@ from signals.options import FiniteRange
 
 if TYPE_CHECKING:
     from agents.train import Progress
+    from agents.training import TrainingPlan
 
 _PLAIN_EVERY_S = 30.0
 
@@ -105,23 +107,7 @@ def train(
     plan = TrainingPlan(name, chosen, out, seed, algo, values, minutes, workers)
     config = prepare_folder(plan, resume)
     if resume:
-        if periods and list(chosen) != list(config["periods"]):
-            raise InputError(
-                f"{out} trains on {', '.join(config['periods'])}, not {', '.join(chosen)}; "
-                "leave --period out, or train into a new folder"
-            )
-        stored = dict(config["hyperparameters"])
-        stored["n_timesteps"] = max(steps or 0, int(stored["n_timesteps"]))
-        plan = TrainingPlan(
-            config["scenario"],
-            tuple(config["periods"]),
-            out,
-            int(config["seed"]),
-            algo,
-            stored,
-            minutes,
-            workers,
-        )
+        plan = _resumed(plan, config, periods, steps)
     console = Console()
     console.print(
         f"training {plan.scenario} ({', '.join(plan.periods)}) "
@@ -139,6 +125,26 @@ def train(
     if stopped and minutes is None:
         console.print(f"stopped; go on with: signals train {name} --resume --out {out}")
         raise SystemExit(130)
+
+
+def _resumed(
+    plan: TrainingPlan, config: dict[str, Any], periods: tuple[str, ...], steps: int | None
+) -> TrainingPlan:
+    """The plan that the run was begun with, for more decisions if they are asked for."""
+    if periods and list(plan.periods) != list(config["periods"]):
+        raise InputError(
+            f"{plan.out} trains on {', '.join(config['periods'])}, not {', '.join(plan.periods)}; "
+            "leave --period out, or train into a new folder"
+        )
+    stored = dict(config["hyperparameters"])
+    stored["n_timesteps"] = max(steps or 0, int(stored["n_timesteps"]))
+    return replace(
+        plan,
+        scenario=config["scenario"],
+        periods=tuple(config["periods"]),
+        seed=int(config["seed"]),
+        hyperparameters=stored,
+    )
 
 
 class _Display:

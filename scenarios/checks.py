@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from pydantic import BaseModel
 
 from scenarios.layout import COMPASS, KINDS, LegLayout, SiteLayout, compass_name, split_movement
-from scenarios.schema import Marked, Site, SiteMovement, SitePlan, Special, Volume, clock_s
+from scenarios.schema import Marked, Site, SiteMovement, SitePlan, Span, Special, Volume, clock_s
 
 Problem = tuple[tuple[str | int, ...], str]
 _TOLERANCE = 1e-6
@@ -246,7 +245,7 @@ def _approaches(site: Site) -> Iterator[Problem]:
             continue
         if item.volume not in site.demand.volumes:
             yield (*loc, "volume"), unknown("volume", item.volume, site.demand.volumes)
-        yield from _per_period(site, item.direction_share, (*loc, "direction_share"))
+        yield from per_period(site.periods, item.direction_share, (*loc, "direction_share"))
         kinds = [split_movement(name)[1] for name in site.movements if name.startswith(f"{leg}.")]
         kinds = [kind for kind in kinds if kind != "bus"]
         for kind in item.turning.value:
@@ -260,11 +259,23 @@ def _approaches(site: Site) -> Iterator[Problem]:
             yield ("demand", "approaches"), f"leg {leg} has no demand; add it"
 
 
-def _per_period(site: Site, values: Iterable[str], loc: tuple[str | int, ...]) -> Iterator[Problem]:
+def per_period(
+    periods: Collection[str], values: Iterable[str], loc: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    """Whether a table has a value for each period, and for no other.
+
+    Args:
+        periods: Periods of the site.
+        values: Periods of the table.
+        loc: Where the table stands in the file.
+
+    Yields:
+        Place and what is wrong.
+    """
     given = set(values)
-    for period in given - set(site.periods):
-        yield (*loc, period), unknown("period", period, site.periods)
-    for period in site.periods:
+    for period in given - set(periods):
+        yield (*loc, period), unknown("period", period, periods)
+    for period in periods:
         if period not in given:
             yield loc, f"has no value for period '{period}'; add it"
 
@@ -309,7 +320,7 @@ def _mix_and_lines(site: Site) -> Iterator[Problem]:
 def _pedestrians(site: Site) -> Iterator[Problem]:
     walks = site.demand.pedestrians
     loc = ("demand", "pedestrians")
-    yield from _per_period(site, walks.per_crosswalk_h, (*loc, "per_crosswalk_h"))
+    yield from per_period(site.periods, walks.per_crosswalk_h, (*loc, "per_crosswalk_h"))
     for name, leg in site.legs.items():
         room = leg.approach.pocket.length_m.value if leg.approach.pocket else 1e9
         room = min(room, leg.approach.block_m.value - 40.0) - 5.0
@@ -348,17 +359,9 @@ def _periods(site: Site) -> Iterator[Problem]:
                         )
 
 
-class _Span(Protocol):
-    @property
-    def begin_s(self) -> int: ...
-
-    @property
-    def end_s(self) -> int: ...
-
-
 def special_problems(
     specials: Mapping[str, Special],
-    periods: Mapping[str, _Span],
+    periods: Mapping[str, Span],
     ends: Iterable[str],
     blocks: Mapping[str, int],
 ) -> Iterator[Problem]:

@@ -245,12 +245,11 @@ class SitePlan(_Strict):
     source: str = "assumed"
 
 
-class Period(_Strict):
-    """A stretch of the day that is simulated, and its plan."""
+class Span(_Strict):
+    """A stretch of the day that is simulated."""
 
     begin: Clock
     end: Clock
-    plan: SitePlan
 
     @property
     def begin_s(self) -> int:
@@ -261,6 +260,12 @@ class Period(_Strict):
     def end_s(self) -> int:
         """Clock seconds since midnight, after `begin_s`."""
         return clock_s(self.end) or 86400
+
+
+class Period(Span):
+    """A stretch of the day and its plan."""
+
+    plan: SitePlan
 
 
 class Surge(_Strict):

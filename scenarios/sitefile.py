@@ -193,7 +193,7 @@ def _model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseMode
     """The model that the place `loc` below `model` must hold, or None."""
     found: Any = model
     for part in loc:
-        found = _unwrapped(found)
+        found = unwrapped(found)
         if isinstance(found, type) and issubclass(found, BaseModel):
             field = found.model_fields.get(str(part))
             if field is None:
@@ -203,11 +203,11 @@ def _model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseMode
             found = typing.get_args(found)[-1]
         else:
             return None
-    found = _unwrapped(found)
+    found = unwrapped(found)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
-def _unwrapped(annotation: Any) -> Any:
+def unwrapped(annotation: Any) -> Any:
     """Without ``Annotated`` and ``| None``."""
     while True:
         origin = typing.get_origin(annotation)

@@ -77,40 +77,15 @@ class ChoiceEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             elapsed_s += passed_s
 
 
-def make_env(scenario: str, periods: Sequence[str], values: dict[str, Any]) -> Any:
+def make_choice_env(scenario: str, periods: Sequence[str], values: dict[str, Any]) -> ChoiceEnv:
     """One training environment; runs inside a worker process."""
-    return _Summed(_junction_env(scenario, periods, values))
-
-
-def make_choice_env(scenario: str, periods: Sequence[str], values: dict[str, Any]) -> Any:
-    """One training environment of choices; runs inside a worker process."""
-    return ChoiceEnv(_junction_env(scenario, periods, values), float(values["gamma"]))
-
-
-def _junction_env(scenario: str, periods: Sequence[str], values: dict[str, Any]) -> JunctionEnv:
     # ^C is for the parent, which saves; a worker that dies with it would lose the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return JunctionEnv(
+    junction = JunctionEnv(
         scenario,
         list(periods),
         decision_interval_s=int(values["decision_interval_s"]),
         reward=str(values["reward"]),
         walkers_share=(float(values["walkers_low"]), float(values["walkers_high"])),
     )
-
-
-class _Summed(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Says at the end of a day what it cost, as ``info["day_reward"]``."""
-
-    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
-        """Begin to sum."""
-        self._sum = 0.0
-        return self.env.reset(**arguments)
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Add."""
-        seen, reward, ended, done, info = self.env.step(action)
-        self._sum += float(reward)
-        if ended or done:
-            info["day_reward"] = self._sum
-        return seen, reward, ended, done, info
+    return ChoiceEnv(junction, float(values["gamma"]))

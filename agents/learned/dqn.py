@@ -1,15 +1,12 @@
 """Masked double DQN whose transitions last as long as they last.
 
-A junction under walk or clearance has nothing to choose for half a minute. Such moments are stepped
-through but not learned from: a transition leads from one choice to the next, and is discounted by
-the seconds that passed (a semi-Markov decision process; Bradtke and Duff, 1995). Double DQN: van
-Hasselt, Guez and Silver, 2016.
+It learns from the choices of `agents.learned.choices`: a transition leads from one choice to the
+next and is discounted by the seconds between them. Double DQN: van Hasselt, Guez and Silver, 2016.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,17 +19,6 @@ from torch.nn import functional
 
 from agents.learned.choices import DISCOUNT_STEP_S
 from agents.learned.vecenv import OverlappedVecEnv
-
-
-@dataclass
-class _Choice:
-    """A choice whose outcome is still being collected."""
-
-    observation: dict[str, NDArray[np.float32]]
-    action: int
-    parts: NDArray[np.float64]
-    weight: float = 1.0
-    elapsed_s: float = 0.0
 
 
 class ElapsedReplayBuffer(DictReplayBuffer):
@@ -53,24 +39,33 @@ class ElapsedReplayBuffer(DictReplayBuffer):
         self._parts: NDArray[np.float32] = np.zeros((self.buffer_size, 1), dtype=np.float32)
 
     def add_choice(
-        self, choice: Any, next_observation: dict[str, NDArray[np.float32]], timeout: bool
+        self,
+        observation: dict[str, NDArray[np.float32]],
+        action: int,
+        parts: NDArray[np.float64],
+        elapsed_s: float,
+        next_observation: dict[str, NDArray[np.float32]],
+        timeout: bool,
     ) -> None:
-        """Keep a finished choice.
+        """Keep a choice and what came of it.
 
         Args:
-            choice: Observation, action, discounted reward and seconds of the choice.
-            next_observation: Observation of the next choice, or the last one of the run.
+            observation: What was seen, flattened arrays by name.
+            action: Phase chosen.
+            parts: (parts,) reward until the next choice, discounted to this one.
+            elapsed_s: Seconds until the next choice.
+            next_observation: What was seen then, or at the end of the run.
             timeout: The run's period ended, which is no end of traffic: its future still counts.
         """
-        if self._parts.shape[1] != len(choice.parts):
-            self._parts = np.zeros((self.buffer_size, len(choice.parts)), dtype=np.float32)
-        self._elapsed_s[self.pos] = choice.elapsed_s
-        self._parts[self.pos] = choice.parts
+        if self._parts.shape[1] != len(parts):
+            self._parts = np.zeros((self.buffer_size, len(parts)), dtype=np.float32)
+        self._elapsed_s[self.pos] = elapsed_s
+        self._parts[self.pos] = parts
         self.add(
-            {name: array[None] for name, array in choice.observation.items()},
+            {name: array[None] for name, array in observation.items()},
             {name: array[None] for name, array in next_observation.items()},
-            np.array([[choice.action]]),
-            np.array([choice.parts.sum()], dtype=np.float32),
+            np.array([[action]]),
+            np.array([parts.sum()], dtype=np.float32),
             np.array([timeout]),
             [{"TimeLimit.truncated": timeout}],
         )
@@ -135,7 +130,6 @@ class PhaseDQN(DQN):
             self.train(self.updates_per_step, self.batch_size)
 
     _last_infos: list[dict[str, Any]] | None = None
-    _pending: dict[int, _Choice]
 
     def _sample_action(
         self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
@@ -147,9 +141,7 @@ class PhaseDQN(DQN):
         early = self.num_timesteps < learning_starts
         for index, mask in enumerate(self._last_obs["mask"]):
             open_phases = np.flatnonzero(mask > 0.5)
-            if len(open_phases) == 1:
-                actions[index] = open_phases[0]
-            elif early and self._last_infos and np.random.rand() < self.plan_share:
+            if early and self._last_infos and np.random.rand() < self.plan_share:
                 wish = int(self._last_infos[index]["plan_wish"])
                 rows = self._last_obs["phases"][index].reshape(len(mask), -1)
                 present = int(np.argmax(rows[:, 0]))
@@ -169,31 +161,22 @@ class PhaseDQN(DQN):
         dones: NDArray[Any],
         infos: list[dict[str, Any]],
     ) -> None:
-        """Collect until the next choice, then keep the transition."""
+        """Keep the choice of each environment."""
         assert isinstance(self._last_obs, dict)
-        if not hasattr(self, "_pending"):
-            self._pending = {}
         for index, info in enumerate(infos):
-            seen = {name: array[index] for name, array in self._last_obs.items()}
-            if seen["mask"].sum() > 1:
-                self._pending[index] = _Choice(
-                    {name: array.copy() for name, array in seen.items()},
-                    int(buffer_action[index]),
-                    np.zeros(len(info["reward_parts"])),
-                )
-            choice = self._pending.get(index)
             after = (
                 info["terminal_observation"]
                 if dones[index]
                 else {name: array[index] for name, array in new_obs.items()}
             )
-            if choice is not None:
-                choice.parts += choice.weight * info["reward_parts"]
-                choice.weight *= self.gamma ** (info["step_s"] / DISCOUNT_STEP_S)
-                choice.elapsed_s += info["step_s"]
-                if dones[index] or after["mask"].sum() > 1:
-                    replay_buffer.add_choice(choice, after, bool(dones[index]))
-                    del self._pending[index]
+            replay_buffer.add_choice(
+                {name: array[index] for name, array in self._last_obs.items()},
+                int(buffer_action[index]),
+                info["reward_parts"],
+                float(info["step_s"]),
+                after,
+                bool(dones[index]),
+            )
         self._last_infos = infos
         self._last_obs = new_obs
 
@@ -201,7 +184,7 @@ class PhaseDQN(DQN):
     """Not used: exploration falls with the decisions taken."""
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_pending", "_last_infos", "membership", "left"]
+        return [*super()._excluded_save_params(), "_last_infos", "membership", "left"]
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Gradient steps on Huber loss against double-Q targets, part by part.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.learned.choices import make_env
 from agents.learned.dqn import ElapsedReplayBuffer, PhaseDQN
 from agents.learned.network import PhaseScorer, membership
 from agents.learned.policy import PhaseScoringPolicy
@@ -41,11 +39,6 @@ class DqnSetup:
     def __init__(self, plan: TrainingPlan) -> None:
         self._plan = plan
         self._values = plan.hyperparameters
-
-    def environments(self) -> OverlappedVecEnv:
-        """See `Setup.environments`."""
-        make = partial(make_env, self._plan.scenario, self._plan.periods, self._values)
-        return OverlappedVecEnv([make] * int(self._values["n_envs"]), start_method="spawn")
 
     def create(self, envs: OverlappedVecEnv) -> PhaseDQN:
         """See `Setup.create`."""

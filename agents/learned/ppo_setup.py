@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from agents.learned.actor_critic import PhaseActorCritic, clone
-from agents.learned.choices import make_choice_env
 from agents.learned.demonstrations import Lesson, show
 from agents.learned.network import PhaseScorer, membership
 from agents.learned.ppo import PhasePPO
@@ -47,11 +45,6 @@ class PpoSetup:
     def __init__(self, plan: TrainingPlan) -> None:
         self._plan = plan
         self._values = plan.hyperparameters
-
-    def environments(self) -> OverlappedVecEnv:
-        """See `Setup.environments`."""
-        make = partial(make_choice_env, self._plan.scenario, self._plan.periods, self._values)
-        return OverlappedVecEnv([make] * int(self._values["n_envs"]), start_method="spawn")
 
     def create(self, envs: OverlappedVecEnv) -> PhasePPO:
         """See `Setup.create`."""

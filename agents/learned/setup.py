@@ -19,9 +19,6 @@ Say = Callable[[str], None]
 class Setup(Protocol):
     """Builds, begins, saves and loads the model of one algorithm."""
 
-    def environments(self) -> OverlappedVecEnv:
-        """Worker processes that simulate."""
-
     def create(self, envs: OverlappedVecEnv) -> Any:
         """A new stable-baselines3 model whose policy has a ``scorer``."""
 

@@ -6,13 +6,14 @@ junctions, each of which then passes the checks of a single one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 
 from scenarios.checks import (
     Problem,
     leg_problems,
     movement_problems,
+    per_period,
     phase_problems,
     provenance_problems,
     special_problems,
@@ -185,11 +186,12 @@ def _demand(streets: Streets) -> Iterator[Problem]:
             yield loc, unknown("outer leg", ref, outer)
         if entry.volume not in demand.volumes:
             yield (*loc, "volume"), unknown("volume", entry.volume, demand.volumes)
-        yield from _per_period(streets.site, entry.share.value, (*loc, "share"))
+        yield from per_period(streets.site.periods, entry.share.value, (*loc, "share"))
     for ref in outer:
         if ref not in demand.entries:
             yield ("demand", "entries"), f"leg {ref} has no demand; add it"
-    yield from _per_period(streets.site, demand.speed_factor.value, ("demand", "speed_factor"))
+    periods = streets.site.periods
+    yield from per_period(periods, demand.speed_factor.value, ("demand", "speed_factor"))
     for key, table in (
         ("friction", demand.friction),
         ("kerb", demand.kerb.level if demand.kerb else None),
@@ -207,8 +209,8 @@ def _demand(streets: Streets) -> Iterator[Problem]:
                     unknown("period", period, streets.site.periods),
                 )
     for name, junction in streets.site.junctions.items():
-        yield from _per_period(
-            streets.site,
+        yield from per_period(
+            streets.site.periods,
             junction.per_crosswalk_h.value,
             ("junctions", name, "per_crosswalk_h"),
         )
@@ -234,17 +236,6 @@ def _demand(streets: Streets) -> Iterator[Problem]:
                     f"is {demand.sidewalk_m.value:g} m; allowed: up to "
                     f"{edge_m - _LEAST_STOP_EDGE_M:g} m, the sidewalk of leg {name}.{leg}",
                 )
-
-
-def _per_period(
-    site: StreetSite, values: Iterable[str], loc: tuple[str | int, ...]
-) -> Iterator[Problem]:
-    given = set(values)
-    for period in given - set(site.periods):
-        yield (*loc, period), unknown("period", period, site.periods)
-    for period in site.periods:
-        if period not in given:
-            yield loc, f"has no value for period '{period}'; add it"
 
 
 def _buses(streets: Streets) -> Iterator[Problem]:
@@ -273,7 +264,7 @@ def _buses(streets: Streets) -> Iterator[Problem]:
         if path is None:
             yield loc, f"no lawful way leads from {line.start} to {line.end}"
             continue
-        yield from _per_period(streets.site, line.per_h.value, (*loc, "per_h"))
+        yield from per_period(streets.site.periods, line.per_h.value, (*loc, "per_h"))
         for index, stop_name in enumerate(line.stops):
             if stop_name not in demand.bus_stops:
                 yield (*loc, "stops", index), unknown("bus stop", stop_name, demand.bus_stops)

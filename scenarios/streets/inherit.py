@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import types
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from scenarios.schema import Marked
+from scenarios.sitefile import unwrapped
 from scenarios.streets.schema import Defaults, StreetLeg, StreetSite
 
 _MARKING = ("mark", "source")
@@ -71,7 +71,7 @@ def _marked(model: Any, data: Any, mark: Mapping[str, str]) -> Any:
 
 
 def _typed(annotation: Any, value: Any, mark: Mapping[str, str]) -> Any:
-    found = _unwrapped(annotation)
+    found = unwrapped(annotation)
     if _is_model(found) and issubclass(found, Marked):
         if isinstance(value, dict) and "value" in value:
             return value if "mark" in value else {**mark, **value}
@@ -95,7 +95,7 @@ def _typed(annotation: Any, value: Any, mark: Mapping[str, str]) -> Any:
 
 
 def _holds_models(annotation: Any) -> bool:
-    return _is_model(_unwrapped(annotation))
+    return _is_model(unwrapped(annotation))
 
 
 def _is_text(value: Any) -> bool:
@@ -104,15 +104,3 @@ def _is_text(value: Any) -> bool:
 
 def _is_model(found: Any) -> bool:
     return isinstance(found, type) and issubclass(found, BaseModel)
-
-
-def _unwrapped(annotation: Any) -> Any:
-    """Without ``Annotated`` and ``| None``."""
-    while True:
-        origin = typing.get_origin(annotation)
-        if origin is typing.Annotated:
-            annotation = typing.get_args(annotation)[0]
-        elif origin in (typing.Union, types.UnionType):
-            annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
-        else:
-            return annotation

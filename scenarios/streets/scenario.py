@@ -10,12 +10,13 @@ from scenarios.cache import digest
 from scenarios.catalog import SUMO_OPTIONS, Scenario
 from scenarios.faults import site_faults
 from scenarios.network import Network, sumo_version
+from scenarios.schema import Span
 from scenarios.specials import closure_file
 from scenarios.streets.build import build_network
 from scenarios.streets.demand import JunctionDemand, StreetDemand
 from scenarios.streets.friction import friction_file
 from scenarios.streets.junctions import Streets, leg_ref
-from scenarios.streets.schema import Span, StreetSite
+from scenarios.streets.schema import StreetSite
 from signals.errors import UnknownNameError
 from signals.junction import Junction
 from signals.plan import Plan

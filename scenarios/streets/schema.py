@@ -15,20 +15,19 @@ from pydantic import ConfigDict, Field
 
 from scenarios.faults import FaultEntry
 from scenarios.schema import (
-    Clock,
     Location,
     Mark,
     Marked,
     Name,
     Positive,
     Share,
+    Span,
     Special,
     Timing,
     Variation,
     VehicleClass,
     Volume,
     _Strict,
-    clock_s,
 )
 
 LaneUse = Annotated[
@@ -184,23 +183,6 @@ class StreetDemand(_Strict):
     two_legs_share: Marked[Share]
     sidewalk_m: Marked[Annotated[float, Field(ge=10, le=120)]]
     walking_pace: Marked[Annotated[float, Field(ge=0.5, le=2)]] | None = None
-
-
-class Span(_Strict):
-    """A stretch of the day that is simulated."""
-
-    begin: Clock
-    end: Clock
-
-    @property
-    def begin_s(self) -> int:
-        """Clock seconds since midnight."""
-        return clock_s(self.begin)
-
-    @property
-    def end_s(self) -> int:
-        """Clock seconds since midnight, after `begin_s`."""
-        return clock_s(self.end) or 86400
 
 
 class JunctionPlan(_Strict):

@@ -65,7 +65,7 @@ class Backend(Protocol):
         """(detectors, fields) readings of this moment, one junction after the other."""
 
     def waiting(self, junction: int) -> frozenset[str]:
-        """Pedestrian movements of a junction that somebody waits for."""
+        """Pedestrian signal groups of a junction that somebody waits for."""
 
     def lost_s(self) -> NDArray[np.float64]:
         """(groups of all junctions + 1,) vehicle seconds lost since it was last asked.

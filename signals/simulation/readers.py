@@ -104,9 +104,9 @@ class DetectorReader:
         return table
 
     def waiting(self, junction: int) -> frozenset[str]:
-        """Pedestrian movements of a junction that somebody waits for."""
+        """Pedestrian signal groups of a junction that somebody waits for."""
         return frozenset(
-            movement for _, _, movement, waiting in self._walkers.waiting(junction) if waiting
+            group for _, _, group, waiting in self._walkers.waiting(junction) if waiting
         )
 
     def people_waiting(self, junctions: int) -> NDArray[np.float64]:
@@ -164,6 +164,7 @@ class _Loops:
         self._counted = np.zeros(len(rows))
 
     def read(self, table: NDArray[np.float64], clock_s: float) -> None:
+        """Write the loops' rows of ``table`` (detectors, fields)."""
         names = self._names
         if not names:
             return
@@ -235,6 +236,7 @@ class _Zones:
         table: NDArray[np.float64],
         seen: Snapshot,
     ) -> None:
+        """Write the zones' rows of ``table`` (detectors, fields)."""
         times = self._on_lane[seen.lane]
         vehicle = np.repeat(np.arange(len(times)), times)
         # Number of the stretch among those of the vehicle's lane, then among all.
@@ -293,7 +295,7 @@ class _Walkers:
     ) -> None:
         self._people = call(sumo, "edge", "getLastStepPersonIDs")
         self._ahead = call(sumo, "person", "getNextEdge")
-        # Row, junction, movement, crossing and kerbs of each crosswalk.
+        # Row, junction, signal group, crossing and kerbs of each crosswalk.
         self._crosswalks: list[tuple[int, int, str, str, tuple[str, ...]]] = []
         row = 0
         for number, (junction, own) in enumerate(zip(junctions, detectors, strict=True)):
@@ -302,24 +304,25 @@ class _Walkers:
                 if spec.kind == "pedestrian":
                     movement = movements[spec.movement]
                     kerbs = tuple(lane.rpartition("_")[0] for lane in movement.lanes)
-                    self._crosswalks.append((row, number, movement.id, movement.crossing, kerbs))
+                    self._crosswalks.append((row, number, movement.group, movement.crossing, kerbs))
                 row += 1
 
     def waiting(self, junction: int | None = None) -> list[tuple[int, int, str, int]]:
-        """``(row, junction, movement, people waiting)`` of each crosswalk (of one junction)."""
+        """``(row, junction, signal group, people waiting)`` of each crosswalk."""
         seen: dict[str, Counter[str]] = {}
         found = []
-        for row, number, movement, crossing, kerbs in self._crosswalks:
+        for row, number, group, crossing, kerbs in self._crosswalks:
             if junction is None or number == junction:
                 waiting = 0
                 for kerb in kerbs:
                     if kerb not in seen:
                         seen[kerb] = Counter(map(self._ahead, self._people(kerb)))
                     waiting += seen[kerb][crossing]
-                found.append((row, number, movement, waiting))
+                found.append((row, number, group, waiting))
         return found
 
     def read(self, table: NDArray[np.float64], features_only: bool) -> None:
+        """Write the crosswalks' rows of ``table`` (detectors, fields)."""
         for row, _, _, waiting in self.waiting():
             table[row, 1] = waiting
         for row, _, _, crossing, _ in self._crosswalks:

@@ -90,12 +90,18 @@ def test_odd_junctions_and_dead_detectors(name: str, shape: str, crosswalk_net: 
     )
 
 
-def test_junctions_without_crosswalks_or_without_cars_are_planned(crosswalk_net: Path) -> None:
+def test_junctions_without_crosswalks_are_planned(crosswalk_net: Path) -> None:
     rules = TimingRules(pedestrians=False)
     for junction in junctions_of(crosswalk_net, rules):
         plan = plan_of(junction)
+        assert not any(group.kind == "pedestrian" for group in junction.groups)
+        spec = ObservationSpec(junction)
+        state = spec.guard.start(0)
         for name in NAMES:
-            make(name, junction, plan).reset(0)
+            agent = make(name, junction, plan)
+            agent.reset(0)
+            wish = agent.decide(spec.encode(missing(spec.detectors, 0.0), state), 0.0)
+            assert 0 <= wish < len(junction.phases)
 
 
 @pytest.mark.parametrize(
