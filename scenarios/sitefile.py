@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import types
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from scenarios.annotations import unwrapped
 from scenarios.checks import site_problems
 from scenarios.schema import Site
 from scenarios.streets.checks import street_problems
@@ -205,18 +205,6 @@ def _model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseMode
             return None
     found = unwrapped(found)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
-
-
-def unwrapped(annotation: Any) -> Any:
-    """Without ``Annotated`` and ``| None``."""
-    while True:
-        origin = typing.get_origin(annotation)
-        if origin is typing.Annotated:
-            annotation = typing.get_args(annotation)[0]
-        elif origin in (typing.Union, types.UnionType):
-            annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
-        else:
-            return annotation
 
 
 def _doubled_key(node: yaml.Node | None) -> tuple[str, int] | None:

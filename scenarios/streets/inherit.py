@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from scenarios.annotations import unwrapped
 from scenarios.schema import Marked
-from scenarios.sitefile import unwrapped
 from scenarios.streets.schema import Defaults, StreetLeg, StreetSite
 
 _MARKING = ("mark", "source")
