@@ -33,6 +33,9 @@ def _run(*arguments: str) -> None:
 @click.command()
 @click.option("--scenario", default="gangnam", show_default=True)
 @click.option("--period", "periods", multiple=True, default=("am_peak", "pm_peak"))
+@click.option(
+    "--agent", "rivals", multiple=True, default=NAMES, help="Settings of the classical agents."
+)
 @click.option("--minutes", default=28.0, show_default=True, help="Training time.")
 @click.option("--seeds", default=12, show_default=True, help="Held-out days per period.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the training.")
@@ -41,6 +44,7 @@ def _run(*arguments: str) -> None:
 def claim(
     scenario: str,
     periods: tuple[str, ...],
+    rivals: tuple[str, ...],
     minutes: float,
     seeds: int,
     seed: int,
@@ -55,7 +59,7 @@ def claim(
             *("train", scenario, *chosen, "--minutes", str(minutes)),
             *("--seed", str(seed), "--workers", "2", "--out", str(run)),
         )
-    agents = [part for name in (*NAMES, str(run)) for part in ("--agent", name)]
+    agents = [part for name in (*rivals, str(run)) for part in ("--agent", name)]
     _run("evaluate", scenario, *chosen, *agents, "--seeds", str(seeds), "--out", str(judged))
     runs = json.loads((judged / "evaluation.json").read_text(encoding="utf-8"))["runs"]
     for period in periods:
@@ -65,9 +69,9 @@ def claim(
                 for row in sorted(runs, key=lambda row: int(row["seed"]))
                 if row["period"] == period and row["agent"] == name
             ]
-            for name in (*NAMES, str(run))
+            for name in (*rivals, str(run))
         }
-        best = min(NAMES, key=lambda name: fmean(delays[name]))
+        best = min(rivals, key=lambda name: fmean(delays[name]))
         ratio = ratio_of_means(delays[str(run)], delays[best])
         met = ratio.mean <= TARGET and ratio.high is not None and ratio.high < 1.0
         click.echo(
