@@ -168,6 +168,8 @@ def check(path: str, periods: tuple[str, ...], static: bool) -> None:
         return
     found = catalog.load(path)
     chosen = [found.period(period)[0] for period in periods] or list(found.site.periods)
+    if isinstance(found, StreetScenario):
+        chosen = [found.steady(period).period for period in chosen]
     for warning in found.network.warnings:
         click.echo(f"note: netconvert: {warning}")
     parts = [found] if isinstance(found, Scenario) else list(found.parts.values())

@@ -32,7 +32,7 @@ from signals.features import (
     Observation,
 )
 from signals.junction import Junction
-from signals.lights import CLEARANCE, GREEN, GuardState
+from signals.lights import CLEARANCE, GREEN, GuardState, Options
 
 if TYPE_CHECKING:
     from signals.observation import ObservationSpec
@@ -159,17 +159,23 @@ class Encoder:
         self._tables = {name: np.concatenate(parts) for name, parts in tables.items()}
         self._phase_groups = _padded(_columns(pairs), count, groups)
 
-    def encode(self, values: NDArray[np.float64], states: Sequence[GuardState]) -> Encoded:
+    def encode(
+        self,
+        values: NDArray[np.float64],
+        states: Sequence[GuardState],
+        options: Sequence[Options] | None = None,
+    ) -> Encoded:
         """Gather and scale.
 
         Args:
             values: (all detectors, fields) readings.
             states: Lights and timers of each junction.
+            options: What may be wished at each junction; None asks the guards.
         """
         measures = self.measure(values)
-        masks = [
-            spec.guard.options(state).mask for spec, state in zip(self.specs, states, strict=True)
-        ]
+        if options is None:
+            options = [s.guard.options(state) for s, state in zip(self.specs, states, strict=True)]
+        masks = [item.mask for item in options]
         mask = np.array(list(chain.from_iterable(masks)), dtype=np.float32)
         waiting = _together([state.waiting_s for state in states])
         return Encoded(

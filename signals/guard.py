@@ -149,10 +149,19 @@ class Guard:
         Args:
             state: Present state.
         """
+        return self.steady_options(state)[0]
+
+    def steady_options(self, state: GuardState) -> tuple[Options, int]:
+        """`options`, and for how many further seconds of `counted` they stay (s), or fewer.
+
+        Args:
+            state: Present state.
+        """
         now = state.phase
         only_now = self._only[now]
         if not self._begun(state):
-            return Options(only_now, "clearance", now)
+            steady_s = _FOREVER_S if self._vehicles[now] else 0  # lights alone end a clearance
+            return Options(only_now, "clearance", now), steady_s
         open_ = [False] * len(self._members)
         blocked = "free"
         running = self._running(state)
@@ -162,7 +171,11 @@ class Guard:
             and state.held_s < self._max_green
             and (not visits or visits[0][0] > self._slack_s)
         ):
-            return self._all_open[now]  # nothing is cut short, and no visit is near its time
+            # Nothing is cut short, and no visit is near its time.
+            steady_s = self._max_green - state.held_s - 1
+            if visits:
+                steady_s = min(steady_s, visits[0][0] - self._slack_s - 1)
+            return self._all_open[now], steady_s if self._recall else 0
         for phase in range(len(self._members)):
             if phase == now:
                 continue
@@ -176,15 +189,15 @@ class Guard:
         may_hold = self._keeps_max_red(state, now, 1)
         if may_hold and not (state.held_s >= self._max_green and any(open_)):
             open_[now] = True
-            return Options(tuple(open_), blocked, now)
+            return Options(tuple(open_), blocked, now), 0
         due = self._most_urgent(state, elsewhere=may_hold)
         if due == now or self._unfinished(state, due) is not None:
             # A crosswalk of the present phase is due and walked again, or its clearance runs.
-            return Options(only_now, "max_red" if due == now else "pedestrian", now)
+            return Options(only_now, "max_red" if due == now else "pedestrian", now), 0
         if not any(open_):
             open_[due] = True
         fallback = due if open_[due] else open_.index(True)
-        return Options(tuple(open_), "max_green" if may_hold else "max_red", fallback)
+        return Options(tuple(open_), "max_green" if may_hold else "max_red", fallback), 0
 
     def tick(
         self, state: GuardState, wish: int, calls: Set[str] = frozenset()

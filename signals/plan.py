@@ -35,6 +35,7 @@ class Plan:
         offset_s: Offset (옵셋), s after midnight modulo the cycle.
         ring_a: Steps of ring A; their splits sum to the cycle.
         ring_b: Steps of ring B; likewise.
+        later: Plans that take over later in the day: clock second and plan, in order.
     """
 
     name: str
@@ -42,6 +43,16 @@ class Plan:
     offset_s: int
     ring_a: tuple[RingStep, ...]
     ring_b: tuple[RingStep, ...]
+    later: tuple[tuple[int, Plan], ...] = ()
+
+    def at(self, clock_s: float) -> Plan:
+        """The plan in force at a clock time (s since midnight)."""
+        found = self
+        for begin_s, plan in self.later:
+            if clock_s < begin_s:
+                break
+            found = plan
+        return found
 
     @cached_property
     def steps(self) -> tuple[tuple[frozenset[str], int], ...]:
@@ -69,6 +80,8 @@ class Plan:
         Raises:
             PlanError: The junction has no such phase.
         """
+        if self.later and self.at(clock_s) is not self:
+            return self.at(clock_s).wish(junction, clock_s)
         position = (clock_s - self.offset_s) % self.cycle_s
         for groups, seconds in self.steps:
             if position < seconds:
@@ -99,6 +112,8 @@ class Plan:
                     f"plan '{self.name}': the splits of ring {ring} sum to {total} s, "
                     f"the cycle is {self.cycle_s} s; make them equal"
                 )
+        for _, plan in self.later:
+            plan.validate(junction)
         known = set(junction.group_index)
         for groups, _ in self.steps:
             unknown = groups - known
@@ -129,7 +144,11 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
-        return asdict(self)
+        found = asdict(self)
+        del found["later"]
+        if self.later:
+            found["later"] = [[begin_s, plan.to_dict()] for begin_s, plan in self.later]
+        return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
@@ -145,6 +164,7 @@ class Plan:
                 offset_s=int(data["offset_s"]),
                 ring_a=_steps(data["ring_a"]),
                 ring_b=_steps(data["ring_b"]),
+                later=tuple((int(s), cls.from_dict(plan)) for s, plan in data.get("later", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise PlanError(f"not a time-of-day plan: {error!r}") from error

@@ -48,6 +48,7 @@ def street_problems(site: StreetSite) -> list[Problem]:
         *_demand(streets),
         *_buses(streets),
         *_periods(site),
+        *_days(site),
         *_specials(streets),
         *_corridors(streets),
     ]
@@ -277,6 +278,15 @@ def _periods(site: StreetSite) -> Iterator[Problem]:
                 ("periods", name, "end"),
                 f"is {span.end}, not after the begin {span.begin}; one day only",
             )
+
+
+def _days(site: StreetSite) -> Iterator[Problem]:
+    for name, parts in site.days.items():
+        if name in site.periods or name in site.specials:
+            yield ("days", name), "is a period already; take another name"
+        for clock, period in parts.items():
+            if period not in site.periods:
+                yield ("days", name, clock), unknown("period", period, site.periods)
 
 
 def _specials(streets: Streets) -> Iterator[Problem]:

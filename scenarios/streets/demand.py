@@ -42,7 +42,24 @@ _MOST_TURNS: Final = 60
 _KERB_LEAST_EDGE_M: Final = 150.0
 _KERB_SPACE_M: Final = 8.0
 
+_PART_NAMES: Final = 100_000
+
 Trip = tuple[float, str, str]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a whole day.
+
+    Attributes:
+        begin_s: Clock time of its begin (s since midnight).
+        end_s: Clock time of its end.
+        number: Which part of the day, from 0; sets names and random streams apart.
+    """
+
+    begin_s: int
+    end_s: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -52,14 +69,29 @@ class JunctionDemand(Demand):
     Attributes:
         flows: Mean flows of the network.
         junction_layout: Edges of the junction inside the network.
+        stretch: The part of a whole day that it is for.
     """
 
     flows: Flows
     junction_layout: StreetLayout
+    stretch: Stretch | None = None
 
-    def __reduce__(self) -> tuple[type[JunctionDemand], tuple[Site, str, Flows, StreetLayout]]:  # type: ignore[override]
+    def __reduce__(  # type: ignore[override]
+        self,
+    ) -> tuple[type[JunctionDemand], tuple[Site, str, Flows, StreetLayout, Stretch | None]]:
         """Pickled without what is computed on demand."""
-        return JunctionDemand, (self.site, self.period, self.flows, self.junction_layout)
+        own = (self.site, self.period, self.flows, self.junction_layout, self.stretch)
+        return JunctionDemand, own
+
+    @cached_property
+    def begin_s(self) -> int:
+        """Clock time at which demand begins (s since midnight)."""
+        return self.stretch.begin_s if self.stretch else self.site.periods[self.period].begin_s
+
+    @cached_property
+    def end_s(self) -> int:
+        """Clock time at which demand ends (s since midnight)."""
+        return self.stretch.end_s if self.stretch else self.site.periods[self.period].end_s
 
     @cached_property
     def layout(self) -> SiteLayout:
@@ -92,8 +124,10 @@ class JunctionDemand(Demand):
 
     def walkers(self, seed: int, number: int) -> Iterator[Trip]:
         """People over the crosswalks of this junction; `number` sets its streams apart."""
-        for depart_s, name, text in self._people(seed + 1_000_003 * (number + 1)):
-            own = f"{self.site.id}.{name}"
+        part = self.stretch.number if self.stretch else 0
+        for depart_s, name, text in self._people(seed + 1_000_003 * (number + 1 + 100 * part)):
+            street, _, count = name.rpartition(".")
+            own = f"{self.site.id}.{street}.{int(count) + part * _PART_NAMES}"
             yield depart_s, own, text.replace(f'id="{name}"', f'id="{own}"', 1)
 
 
@@ -105,15 +139,17 @@ class StreetDemand:
         streets: The site.
         period: Ordinary or special.
         average: Without the differences between days: what calibration compares with.
+        stretch: The part of a whole day that it is for, other than the period's own hours.
     """
 
     streets: Streets
     period: str
     average: bool = False
+    stretch: Stretch | None = None
 
-    def __reduce__(self) -> tuple[type[StreetDemand], tuple[Streets, str, bool]]:
+    def __reduce__(self) -> tuple[type[StreetDemand], tuple[Streets, str, bool, Stretch | None]]:
         """Pickled without what is computed on demand."""
-        return StreetDemand, (self.streets, self.period, self.average)
+        return StreetDemand, (self.streets, self.period, self.average, self.stretch)
 
     @cached_property
     def base(self) -> str:
@@ -123,12 +159,12 @@ class StreetDemand:
     @cached_property
     def begin_s(self) -> int:
         """Clock time at which demand begins (s since midnight)."""
-        return self.streets.site.periods[self.base].begin_s
+        return (self.stretch or self.streets.site.periods[self.base]).begin_s
 
     @cached_property
     def end_s(self) -> int:
         """Clock time at which demand ends (s since midnight)."""
-        return self.streets.site.periods[self.base].end_s
+        return (self.stretch or self.streets.site.periods[self.base]).end_s
 
     @cached_property
     def flows(self) -> Flows:
@@ -138,7 +174,8 @@ class StreetDemand:
     def junction(self, name: str) -> JunctionDemand:
         """The demand as one junction meets it."""
         return JunctionDemand(
-            self.streets.junctions[name], self.base, self.flows, self.streets.layouts[name]
+            *(self.streets.junctions[name], self.base, self.flows, self.streets.layouts[name]),
+            stretch=self.stretch,
         )
 
     def xml(self, seed: int) -> str:
@@ -153,10 +190,23 @@ class StreetDemand:
         if seed < 0:
             raise InputError(f"demand seed is {seed}; allowed: 0 or more")
         routes: dict[tuple[str, ...], str] = {}
+        return self.document(self.trips(seed, routes), routes)
+
+    def trips(self, seed: int, routes: dict[tuple[str, ...], str]) -> list[Trip]:
+        """Everybody's departure, name and XML.
+
+        Args:
+            seed: The demand day.
+            routes: Edges to the name of the route; new ones are added.
+        """
         trips = [*self._vehicles(seed, routes), *self._buses(seed, routes)]
         trips += self._surge(seed, routes)
         for number, name in enumerate(sorted(self.streets.junctions)):
             trips += self.junction(name).walkers(seed, number)
+        return trips
+
+    def document(self, trips: list[Trip], routes: dict[tuple[str, ...], str]) -> str:
+        """The route file of trips, in the order of their departures."""
         trips.sort(key=lambda trip: (trip[0], trip[1]))
         persons = {str(k): mean for k, mean in self.streets.site.demand.persons.value.items()}
         lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<routes>"]
@@ -201,7 +251,12 @@ class StreetDemand:
         return PEDESTRIAN_TYPE.replace('desiredMaxSpeed="1.3"', f'desiredMaxSpeed="{pace.value:g}"')
 
     def _random(self, seed: int, stream: str, part: int = 0) -> np.random.Generator:
-        return np.random.default_rng([seed, _STREAMS[stream], part, 2])
+        own = () if self.stretch is None or stream == "day" else (self.stretch.number,)
+        return np.random.default_rng([seed, _STREAMS[stream], part, 2, *own])
+
+    @property
+    def _first_name(self) -> int:
+        return self.stretch.number * _PART_NAMES if self.stretch else 0
 
     def _day_factor(self, seed: int, entry: int) -> float:
         if self.average:
@@ -233,19 +288,25 @@ class StreetDemand:
         starts = self.begin_s + QUARTER_S * np.arange(len(quarters))
         shape = np.asarray([hours[int(start) // 3600 % 24] for start in starts], dtype=float)
         mean = entry_volume_veh_h(self.streets, place, self.base)
-        rates: np.ndarray = shape / shape.mean() * mean * quarters
+        span = self.streets.site.periods[self.base]
+        typical = [hours[second // 3600] for second in range(span.begin_s, span.end_s, 60)]
+        usual = np.mean(typical) if self.stretch else shape.mean()
+        rates: np.ndarray = shape / usual * mean * quarters
         return rates * self._day_factor(seed, number)
 
     def _vehicles(self, seed: int, routes: dict[tuple[str, ...], str]) -> Iterator[Trip]:
+        ways: dict[tuple[Move, ...], tuple[str, ...]] = {}
         for number, place in enumerate(sorted(self.streets.outer)):
             random = self._random(seed, "vehicles", number)
             kerb = self._random(seed, "kerb", number)
             kinds, shares = self._mix
             times = arrivals(random, self._rates(seed, number, place), self.begin_s, self.end_s)
-            for count, depart_s in enumerate(times):
+            for count, depart_s in enumerate(times, self._first_name):
                 kind = kinds[int(np.searchsorted(shares, random.random(), side="right"))]
                 moves = self._walk(random, place)
-                edges = edges_of(self.streets, moves)
+                edges = ways.get(moves)
+                if edges is None:
+                    edges = ways[moves] = edges_of(self.streets, moves)
                 name = f"{place[0]}.{place[1]}.{count}"
                 stop = self._kerb_stop(kerb, kind, moves)
                 yield (
@@ -370,7 +431,7 @@ class StreetDemand:
                     f'<stop busStop="{stop}" duration="{random.uniform(low, high):.0f}"/>'
                     for stop in line.stops
                 )
-                name = f"{line_id}.{count}"
+                name = f"{line_id}.{count + self._first_name}"
                 text = self._vehicle(
                     random, name, "bus", routes, edges, depart_s, stops, lane, f' line="{line_id}"'
                 )

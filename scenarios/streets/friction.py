@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from scenarios.cache import cache_folder, cached_file, digest
@@ -9,33 +10,37 @@ from scenarios.network import document, write_text
 from scenarios.streets.junctions import Streets
 
 
-def friction_xml(streets: Streets, period: str) -> str | None:
+def friction_xml(streets: Streets, parts: Sequence[tuple[int, str]]) -> str | None:
     """Variable speed signs that slow the blocks between the junctions, None where nothing does.
 
     The net keeps the posted limit, from which yellow times follow; the last piece before each stop
     line keeps its speed, so that queues discharge as they do elsewhere.
+
+    Args:
+        streets: The site.
+        parts: Clock second and the period that holds from then on.
     """
     friction = streets.site.demand.friction
-    factor = friction.value.get(period, 1.0) if friction else 1.0
-    if factor == 1.0 or not streets.onward:
+    factors = [(s, friction.value.get(name, 1.0) if friction else 1.0) for s, name in parts]
+    if all(factor == 1.0 for _, factor in factors) or not streets.onward:
         return None
     lines = []
-    begin_s = streets.site.periods[period].begin_s
     for place in sorted(streets.onward):
         part = streets.leg(place)
         lanes = " ".join(f"{part.block}_{index}" for index in range(1, part.block_lanes + 1))
-        speed_mps = part.leg.speed_limit_kmh.value / 3.6 * factor
+        limit_mps = part.leg.speed_limit_kmh.value / 3.6
+        lines.append(f'<variableSpeedSign id="{part.block}.friction" lanes="{lanes}">')
         lines += [
-            f'<variableSpeedSign id="{part.block}.friction" lanes="{lanes}">',
-            f'    <step time="{begin_s}" speed="{speed_mps:.3f}"/>',
-            "</variableSpeedSign>",
+            f'    <step time="{begin_s}" speed="{limit_mps * factor:.3f}"/>'
+            for begin_s, factor in factors
         ]
+        lines.append("</variableSpeedSign>")
     return document("additional", lines)
 
 
-def friction_file(streets: Streets, period: str) -> Path | None:
-    """The additional file of slow blocks, from the cache or freshly written."""
-    text = friction_xml(streets, period)
+def friction_file(streets: Streets, parts: Sequence[tuple[int, str]]) -> Path | None:
+    """The additional file of slow blocks, from the cache or freshly written, see `friction_xml`."""
+    text = friction_xml(streets, parts)
     if text is None:
         return None
     path = cache_folder() / "networks" / f"{streets.site.id}-{digest(text)[:20]}.friction.add.xml"

@@ -164,7 +164,7 @@ def measure(scenario: StreetScenario, period: str, seed: int = 0) -> Measurement
 
 def light_file(scenario: StreetScenario, period: str, target: Path) -> tuple[Path, int]:
     """The lights of all plans under their guards as SUMO programs, and the seconds refused."""
-    demand = scenario.demand(period)
+    demand = scenario.steady(period)
     programs, refused_s = [], 0
     for junction, plan in zip(scenario.junctions, scenario.plans(period), strict=True):
         text, refused = light_program(junction, plan, demand.begin_s, demand.end_s)

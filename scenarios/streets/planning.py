@@ -105,7 +105,7 @@ def _offsets(
     scenario: StreetScenario, period: str, plans: Mapping[str, Plan], cycle_s: int
 ) -> dict[str, int]:
     """Offsets by walking the streets from the first junction on; loops keep their first way."""
-    streets, flows = scenario.streets, scenario.demand(period).flows
+    streets, flows = scenario.streets, scenario.steady(period).flows
     first = next(iter(scenario.parts))
     found = {first: 0}
     open_ = [first]

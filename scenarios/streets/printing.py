@@ -72,6 +72,9 @@ def print_network(console: Console, found: StreetScenario) -> None:
                 f"{special.closure.begin} for {special.closure.minutes.value} min"
             )
         console.print(f"\n[bold]{period}[/bold] like {special.like}: {'; '.join(what)}")
+    for name, parts in found.site.days.items():
+        text = ", ".join(f"{clock} {period}" for clock, period in sorted(parts.items()))
+        console.print(f"\n[bold]{name}[/bold] to midnight, plans and shares from {text}")
 
 
 def saturation_line(mix: dict[str, float], width_m: float) -> str:

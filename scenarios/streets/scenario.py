@@ -13,11 +13,12 @@ from scenarios.network import Network, sumo_version
 from scenarios.schema import Span
 from scenarios.specials import closure_file
 from scenarios.streets.build import build_network
+from scenarios.streets.days import DayDemand, day_parts, day_plan, day_span
 from scenarios.streets.demand import JunctionDemand, StreetDemand
 from scenarios.streets.friction import friction_file
 from scenarios.streets.junctions import Streets, leg_ref
 from scenarios.streets.schema import StreetSite
-from signals.errors import UnknownNameError
+from signals.errors import InputError, UnknownNameError
 from signals.junction import Junction
 from signals.plan import Plan
 from signals.world import World
@@ -86,7 +87,7 @@ class StreetScenario:
     @property
     def periods(self) -> tuple[str, ...]:
         """Ordinary periods, then special ones."""
-        return (*self.site.periods, *self.site.specials)
+        return (*self.site.periods, *self.site.specials, *self.site.days)
 
     @property
     def street_names(self) -> dict[str, str]:
@@ -99,7 +100,7 @@ class StreetScenario:
         }
 
     def period(self, name: str | None) -> tuple[str, Span]:
-        """A period by name, special ones included; None is the first.
+        """A period by name, special ones and whole days included; None is the first.
 
         Raises:
             UnknownNameError: the site has no such period.
@@ -108,6 +109,8 @@ class StreetScenario:
             name = next(iter(self.site.periods))
         if name not in self.periods:
             raise UnknownNameError("period", name, self.periods)
+        if name in self.site.days:
+            return name, day_span(self.streets, name)
         return name, self.site.periods[self.streets.base(name)]
 
     def plans(self, period: str | None) -> tuple[Plan, ...]:
@@ -116,19 +119,46 @@ class StreetScenario:
         Raises:
             ScenarioError: one breaks its junction's timing or names no phase.
         """
-        base = self.streets.base(self.period(period)[0])
+        name = self.period(period)[0]
+        if name in self.site.days:
+            parts = day_parts(self.streets, name)
+            return tuple(
+                day_plan(name, [(stretch.begin_s, part.plan(base)) for stretch, base in parts])
+                for part in self.parts.values()
+            )
+        base = self.streets.base(name)
         return tuple(part.plan(base) for part in self.parts.values())
 
-    def demand(self, period: str | None) -> StreetDemand:
+    def demand(self, period: str | None) -> StreetDemand | DayDemand:
         """The demand of a period."""
-        return StreetDemand(self.streets, self.period(period)[0])
+        name = self.period(period)[0]
+        return DayDemand(self.streets, name) if name in self.site.days else self.steady(name)
+
+    def steady(self, period: str | None) -> StreetDemand:
+        """The demand of a period with one set of shares and plans: any but a whole day.
+
+        Raises:
+            InputError: It is a whole day.
+        """
+        name = self.period(period)[0]
+        if name in self.site.days:
+            raise InputError(
+                f"'{name}' is a whole day of several periods, and this looks at one; "
+                f"allowed: {', '.join([*self.site.periods, *self.site.specials])}"
+            )
+        return StreetDemand(self.streets, name)
 
     def additional_files(self, period: str | None) -> tuple[Path, ...]:
         """Bus stops, slow blocks, and the closed lanes of a special period."""
         name = self.period(period)[0]
         special = self.streets.special(name)
         files = [self.network.stops_file]
-        friction = friction_file(self.streets, self.streets.base(name))
+        if name in self.site.days:
+            holds = [(part.begin_s, base) for part, base in day_parts(self.streets, name)]
+        else:
+            base = self.streets.base(name)
+            holds = [(self.site.periods[base].begin_s, base)]
+        friction = friction_file(self.streets, holds)
         if friction is not None:
             files.append(friction)
         if special is not None and special.closure is not None:

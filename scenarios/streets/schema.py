@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field
 
 from scenarios.faults import FaultEntry
 from scenarios.schema import (
+    Clock,
     Location,
     Mark,
     Marked,
@@ -224,7 +225,12 @@ class Defaults(_Strict):
 
 
 class StreetSite(_Strict):
-    """A whole site file of the second format."""
+    """A whole site file of the second format.
+
+    Attributes:
+        days: Runs to the end of the day: clock times, and the period whose shares and plans hold
+            from then on.
+    """
 
     format: Literal[2]
     id: Name
@@ -237,6 +243,9 @@ class StreetSite(_Strict):
     demand: StreetDemand
     periods: Annotated[dict[Name, Span], Field(min_length=1)]
     specials: dict[Name, Special] = Field(default_factory=dict)
+    days: dict[Name, Annotated[dict[Clock, Name], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
     corridors: dict[Name, Corridor] = Field(default_factory=dict)
     plans: dict[Name, PeriodPlans]
     faults: list[FaultEntry] = Field(default_factory=list)

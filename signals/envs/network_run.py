@@ -190,6 +190,7 @@ class NetworkRun:
             else np.concatenate([np.arange(ends[i] - sizes[i], ends[i]) for i in self._own])
         )
         groups = np.cumsum([0, *[len(run.junction.groups) for run in episode.junctions]])
+        self._first_groups = groups[:-1]
         self._groups = [slice(int(groups[i]), int(groups[i + 1])) for i in self._own]
 
     @property
@@ -238,14 +239,18 @@ class NetworkRun:
     def _look(self, begun_s: float) -> NetworkStep:
         episode = self._episode
         values = episode.values()
-        states = [episode.junctions[index].state for index in self._own]
-        encoded = self._encoder.encode(values if self._rows is None else values[self._rows], states)
+        own_runs = [episode.junctions[index] for index in self._own]
+        encoded = self._encoder.encode(
+            values if self._rows is None else values[self._rows],
+            [run.state for run in own_runs],
+            [run.options() for run in own_runs],
+        )
         observations = self._padder.stack(encoded)
         parts = self._reward(episode)
         own = tuple(parts[groups] for groups in self._groups)
-        rewards = np.array([part.sum() for part in own])
+        rewards = np.add.reduceat(parts[:-1], self._first_groups)[self._own]
         clock_s = episode.clock_s
-        plan = [episode.junctions[index].plan_wish(clock_s) for index in self._own]
+        plan = [run.plan_wish(clock_s) for run in own_runs]
         return NetworkStep(
             observations=observations,
             masks=observations["mask"] > 0.5,

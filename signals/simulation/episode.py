@@ -18,7 +18,7 @@ from signals.errors import InputError
 from signals.faults import FaultModel
 from signals.guard import Guard
 from signals.junction import Junction
-from signals.lights import GuardState, Verdict
+from signals.lights import GuardState, Options, Verdict
 from signals.observation import Observation, ObservationSpec
 from signals.plan import Plan
 from signals.recording import Recorder
@@ -51,13 +51,16 @@ class JunctionRun:
         self.spec = ObservationSpec(junction, self.guard)
         self.on_call = junction.timing.recall == "call"
         self.lights = ""
-        self._wishes: dict[int, int] = {}
+        self._wishes: dict[tuple[str, int], int] = {}
         self._state: GuardState | None = None
         # Seconds that the state is behind, seconds it may still fall behind, and the verdict on
         # wishes in that time: a guard that only counts on is not asked every second.
         self._behind = 0
         self._quiet = 0
         self._kept = Verdict(0, True, "kept")
+        # Options of a while ago, and seconds that they still hold.
+        self._options: Options | None = None
+        self._steady = 0
 
     @property
     def state(self) -> GuardState:
@@ -73,6 +76,12 @@ class JunctionRun:
             self._behind = 0
         return self._state
 
+    def options(self) -> Options:
+        """What may be wished now, see `signals.guard.Guard.options`."""
+        if self._options is None or self._steady < 0:
+            self._options, self._steady = self.guard.steady_options(self.state)
+        return self._options
+
     def follow(self, plan: Plan) -> None:
         """Take another plan."""
         self.plan = plan
@@ -82,14 +91,16 @@ class JunctionRun:
         """All red, about to begin the phase of the plan."""
         self._state = self.guard.start(self.plan_wish(clock_s))
         self._behind = self._quiet = 0
+        self._options = None
         self.lights = ""
 
     def plan_wish(self, clock_s: float) -> int:
         """The plan's phase at a clock time, remembered for every second of the cycle."""
-        second = int(clock_s - self.plan.offset_s) % self.plan.cycle_s
-        found = self._wishes.get(second)
+        plan = self.plan.at(clock_s) if self.plan.later else self.plan
+        second = int(clock_s - plan.offset_s) % plan.cycle_s
+        found = self._wishes.get((plan.name, second))
         if found is None:
-            found = self._wishes[second] = self.plan.wish(self.junction, int(clock_s))
+            found = self._wishes[plan.name, second] = plan.wish(self.junction, int(clock_s))
         return found
 
     def tick(self, wish: int, calls: frozenset[str] = frozenset()) -> Verdict:
@@ -100,15 +111,20 @@ class JunctionRun:
             calls: Pedestrian groups that somebody waits for.
         """
         if self._quiet > 0 and wish == self._kept.phase and not calls:
-            self._quiet -= 1
-            self._behind += 1
+            self._count(1)
             return self._kept
+        self._options = None
         self._state, verdict = self.guard.tick(self.state, wish, calls)
         self.lights = self.guard.lights(self._state)
         self._quiet = self.guard.quiet_s(self._state)
         if self._kept.phase != verdict.phase:
             self._kept = Verdict(verdict.phase, True, "kept")
         return verdict
+
+    def _count(self, seconds: int) -> None:
+        self._quiet -= seconds
+        self._behind += seconds
+        self._steady -= seconds
 
     def ahead(self, wish: int | None, clock_s: float, seconds: int) -> list[tuple[int, str]]:
         """Let some seconds of the guard pass at once.
@@ -127,8 +143,7 @@ class JunctionRun:
             wished = self.plan_wish(clock_s + second) if wish is None else wish
             if self._quiet > 0 and wished == self._kept.phase:
                 jump = 1 if wish is None else min(self._quiet, seconds - second)
-                self._quiet -= jump
-                self._behind += jump
+                self._count(jump)
                 second += jump
                 continue
             shown = self.lights

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
+from bisect import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import repeat
 from types import ModuleType
 from typing import Any
 
@@ -22,7 +22,7 @@ class Snapshot:
     """All vehicles on the road at one moment.
 
     Attributes:
-        ids: Their names.
+        ids: Their names, sorted.
         before: (vehicles,) position of each in the snapshot before, -1 for the new ones.
         lane: (vehicles,) number of the lane, see `Streets.lanes`.
         position_m: (vehicles,) front bumper, from the lane's beginning (m).
@@ -43,13 +43,17 @@ class Snapshot:
 class Traffic:
     """Looks at all vehicles, at most once a second.
 
+    Who is on the road follows from departures and arrivals, so that nobody asks SUMO for thousands
+    of names. A vehicle that SUMO teleports is on no lane meanwhile.
+
     Args:
         sumo: ``libsumo`` or ``traci``, with a simulation loaded.
         streets: Its lanes.
     """
 
     def __init__(self, sumo: ModuleType, streets: Streets) -> None:
-        self._ids = call(sumo, "vehicle", "getIDList")
+        self._departed = call(sumo, "simulation", "getDepartedIDList")
+        self._arrived = call(sumo, "simulation", "getArrivedIDList")
         self._lane = call(sumo, "vehicle", "getLaneID")
         self._position = call(sumo, "vehicle", "getLanePosition")
         self._speed = call(sumo, "vehicle", "getSpeed")
@@ -60,27 +64,31 @@ class Traffic:
         none = np.zeros(0, dtype=np.intp)
         self._seen = Snapshot((), none, none, *[np.zeros(0)] * 4)
         self._clock_s = 0.0
-        self._places: dict[str, int] = {}
         self._fresh = False
+        self._new: list[str] = list(call(sumo, "vehicle", "getIDList")())
+        self._gone: set[str] = set()
         self.looks = 0
 
     def passed(self) -> None:
-        """A second has passed: what was seen is no more."""
+        """A second has passed: what was seen is no more. To be told of every second."""
         self._fresh = False
+        self._new += self._departed()
+        self._gone.update(self._arrived())
 
     def look(self) -> Snapshot:
         """All vehicles now."""
         if not self._fresh:
-            last, ids = self._seen, self._ids()
-            size, number, clock_s = len(ids), self._streets.lanes, self._clock()
-            before = np.fromiter(map(self._places.get, ids, repeat(-1)), np.intp, size)
+            last, clock_s = self._seen, self._clock()
+            ids, before = self._roster()
+            size, number = len(ids), self._streets.lanes
+            known = np.flatnonzero(before >= 0)
+            kept = before[known]
             loss_s = np.fromiter(map(self._loss, ids), np.float64, size)
             # Who has lost the whole time since the last look has stood: nothing else is new. One in
             # a thousand of them has changed lanes on the spot; that shows when it moves on.
-            known = np.flatnonzero(before >= 0)
             since_s = clock_s - self._clock_s
-            waited = loss_s[known] - last.loss_s[before[known]] > since_s - _ROUNDING_S
-            stands = known[waited & (last.speed_mps[before[known]] == 0.0)]
+            waited = loss_s[known] - last.loss_s[kept] > since_s - _ROUNDING_S
+            stands = known[waited & (last.speed_mps[kept] == 0.0)]
             moves = np.ones(size, dtype=np.bool_)
             moves[stands] = False
             lane, position_m, speed_mps = np.empty(size, np.intp), np.empty(size), np.zeros(size)
@@ -94,16 +102,32 @@ class Traffic:
             ]
             if asked:
                 lane[moves], position_m[moves], speed_mps[moves] = zip(*asked, strict=True)
+                np.maximum(speed_mps, 0.0, out=speed_mps)  # SUMO's mark for who is on no lane
             length_m = np.empty(size)
-            length_m[known] = last.length_m[before[known]]
+            length_m[known] = last.length_m[kept]
             for index in np.flatnonzero(before < 0).tolist():
                 length_m[index] = self._length(ids[index])
             self._seen = Snapshot(ids, before, lane, position_m, speed_mps, loss_s, length_m)
             self._clock_s = clock_s
-            self._places = dict(zip(ids, range(size), strict=True))
             self._fresh = True
             self.looks += 1
         return self._seen
+
+    def _roster(self) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+        """Who is on the road, and the position of each in the last snapshot, -1 for the new ones.
+
+        In the order of the names, as SUMO keeps its vehicles: it finds a neighbour sooner.
+        """
+        last, gone = self._seen.ids, self._gone
+        before = [index for index, name in enumerate(last) if name not in gone]
+        names = [last[index] for index in before]
+        for name in self._new:
+            if name not in gone:
+                place = bisect(names, name)
+                names.insert(place, name)
+                before.insert(place, -1)
+        self._new, self._gone = [], set()
+        return tuple(names), np.array(before, dtype=np.intp)
 
 
 def call(sumo: ModuleType, domain: str, name: str) -> Callable[..., Any]:

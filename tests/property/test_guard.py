@@ -281,12 +281,15 @@ def test_quiet_seconds_only_count_on(cases: list[Case], every_s: int) -> None:
             if second % every_s == 0:
                 wish = dice.randrange(len(case.junction.phases))
             promised = guard.quiet_s(state)
+            options, steady = guard.steady_options(state)
             most = max(most, promised)
             quiet += promised > 0
             ahead = state
             for seconds in range(1, promised + 1):
                 ahead, verdict = guard.tick(ahead, state.phase)
                 assert ahead == guard.counted(state, seconds), case.name
+                if seconds <= steady:
+                    assert guard.options(ahead) == options, case.name
                 assert (verdict.granted, verdict.reason) == (True, "kept"), case.name
                 assert ahead.indications == state.indications, case.name
             calls = frozenset(name for name in names if dice.random() < 0.02)

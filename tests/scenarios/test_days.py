@@ -1,0 +1,93 @@
+"""Whole days: time-of-day plans that take over from each other, demand of every hour."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
+
+from scenarios.catalog import load, world
+from scenarios.sitefile import parse_site, read_text
+from scenarios.streets.scenario import StreetScenario
+from signals.errors import InputError, ScenarioError
+from signals.plan import Plan
+from signals.recording import Recorder
+from signals.simulation.episode import Episode
+from signals.simulation.sumo_backend import SumoBackend
+from tests.independent.lights import check_lights
+from tests.independent.runs import SITE, site_timing
+
+SCHOOL = SITE.parents[1] / "school_zone" / "site.yaml"
+
+
+def test_each_part_has_the_plan_of_its_period() -> None:
+    scenario = load("school_zone")
+    whole = world("school_zone", "day").plan
+    for clock, period in ((0, "night"), (6, "am_peak"), (13, "midday"), (18, "pm_peak")):
+        own = scenario.plan(period) if hasattr(scenario, "plan") else scenario.plans(period)[0]
+        in_force = whole.at(clock * 3600.0)
+        assert (in_force.cycle_s, in_force.ring_a) == (own.cycle_s, own.ring_a)
+        for second in range(0, 300, 7):
+            at_s = clock * 3600 + second
+            junction = world("school_zone", "day").junction
+            assert whole.wish(junction, at_s) == own.wish(junction, at_s)
+    assert Plan.from_dict(whole.to_dict()) == whole
+    assert "later" not in in_force.to_dict()
+
+
+def test_demand_follows_the_hours(tmp_path: Path) -> None:
+    scenario = load("school_zone")
+    assert isinstance(scenario, StreetScenario)
+    demand = scenario.demand("day")
+    text = demand.xml(3)
+    assert text == scenario.demand("day").xml(3)
+    vehicles = re.findall(r'<vehicle id="([^"]+)"[^>]* depart="([\d.]+)"', text)
+    assert len({name for name, _ in vehicles}) == len(vehicles)
+    departs = [float(depart) for _, depart in vehicles]
+    assert departs == sorted(departs)
+    hours = Counter(int(depart // 3600) for depart in departs)
+    assert sorted(hours) == list(range(24))
+    for period, hour in (("night", 2), ("am_peak", 8), ("midday", 13), ("pm_peak", 18)):
+        own = len(re.findall("<vehicle ", scenario.demand(period).xml(3)))
+        assert hours[hour] == pytest.approx(own, rel=0.25, abs=15)
+    assert hours[8] > 2 * hours[2]
+
+
+def test_plans_take_over_lawfully() -> None:
+    place = world("school_zone", "day")
+    place = replace(place, begin_s=6 * 3600 - 300, end_s=6 * 3600 + 600)
+    recorder = Recorder()
+    episode = Episode(place, SumoBackend(), recorder)
+    try:
+        episode.start(4)
+        while not episode.finished:
+            episode.run([None], 5)
+    finally:
+        episode.close()
+    lights = [(row[0], row[1]) for row in recorder.seconds]
+    assert len(lights) == 900
+    assert check_lights(lights, place.net_file, place.junction.id, site_timing(SCHOOL)) == []
+    served = [row[4] for row in recorder.seconds[-200:]]
+    plan = place.plan.at(place.end_s - 1.0)
+    wished = [plan.wish(place.junction, row[0]) for row in recorder.seconds[-200:]]
+    assert sum(a == b for a, b in zip(served, wished, strict=True)) > 180
+
+
+def test_a_day_of_an_unknown_period_is_refused(tmp_path: Path) -> None:
+    text = read_text(SCHOOL, "site").replace('"06:00": am_peak', '"06:00": am_peek')
+    file = tmp_path / "site.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"days\.day\.06:00: .*am_peek.*am_peak"):
+        parse_site(text, file)
+
+
+def test_what_looks_at_one_period_says_so() -> None:
+    scenario = load("school_zone")
+    assert isinstance(scenario, StreetScenario)
+    with pytest.raises(InputError, match="'day' is a whole day"):
+        scenario.steady("day")
