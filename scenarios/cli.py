@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,9 +20,10 @@ from scenarios.importing.imported import ImportedScenario
 from scenarios.layout import SiteLayout, split_movement
 from scenarios.plan_design import saturation_degrees
 from scenarios.schema import MARK_MEANINGS, marked_values
-from scenarios.streets.measure import measure
+from scenarios.streets.measure import mean_of, measure
 from scenarios.streets.printing import (
     measurement_lines,
+    one_run_line,
     print_network,
     saturation_line,
     verdicts,
@@ -155,7 +159,14 @@ def build(name: str, out: Path, period: str | None, seed: int) -> None:
 @click.argument("path")
 @click.option("--period", "periods", multiple=True, help="Run only this period; may be repeated.")
 @click.option("--static", is_flag=True, help="Look at the file and the net only, run nothing.")
-def check(path: str, periods: tuple[str, ...], static: bool) -> None:
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Runs of each period; figures are their means.",
+)
+def check(path: str, periods: tuple[str, ...], static: bool, seeds: int) -> None:
     """Check the site file of PATH: fields, net, phases and plans; point out oddities.
 
     Then run it under its plans: saturation flow, and for sites of the second format the counts with
@@ -193,7 +204,12 @@ def check(path: str, periods: tuple[str, ...], static: bool) -> None:
         return
     missed: list[str] = []
     for period in chosen:
-        measured = measure(found, period)
+        # SUMO runs in processes of its own, so that threads are enough.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            runs = list(pool.map(partial(measure, found, period), range(seeds)))
+        for seed, run in enumerate(runs if seeds > 1 else ()):
+            click.echo(one_run_line(period, seed, run))
+        measured = mean_of(runs)
         for line in measurement_lines(period, measured):
             click.echo(line)
         missed += verdicts(period, measured)

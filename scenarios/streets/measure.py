@@ -8,9 +8,11 @@ is left out: the network starts empty.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Final
 from xml.etree import ElementTree
 
@@ -160,6 +162,40 @@ def measure(scenario: StreetScenario, period: str, seed: int = 0) -> Measurement
         corridors = _corridors(scenario, period, folder / "speeds.xml")
         trips = _trips(folder / "trips.xml", demand.end_s)
     return Measurement(counts, corridors, *trips, refused_s)
+
+
+def mean_of(found: Sequence[Measurement]) -> Measurement:
+    """The mean of several runs of one network and period, count by count and block by block.
+
+    Args:
+        found: One for each seed.
+    """
+    counts = tuple(
+        replace(same[0], simulated_veh_h=fmean(count.simulated_veh_h for count in same))
+        for same in zip(*[run.counts for run in found], strict=True)
+    )
+    corridors = tuple(
+        replace(
+            same[0],
+            simulated_kmh=fmean(item.simulated_kmh for item in same),
+            end_to_end_kmh=fmean(item.end_to_end_kmh for item in same),
+            blocks=tuple(
+                (blocks[0][0], fmean(kmh for _, kmh in blocks))
+                for blocks in zip(*[item.blocks for item in same], strict=True)
+            ),
+        )
+        for same in zip(*[run.corridors for run in found], strict=True)
+    )
+    return Measurement(
+        counts,
+        corridors,
+        scheduled=round(fmean(run.scheduled for run in found)),
+        unfinished=round(fmean(run.unfinished for run in found)),
+        waiting_outside=round(fmean(run.waiting_outside for run in found)),
+        left_after_drain=round(fmean(run.left_after_drain for run in found)),
+        delay_s=fmean(run.delay_s for run in found),
+        refused_s=round(fmean(run.refused_s for run in found)),
+    )
 
 
 def light_file(scenario: StreetScenario, period: str, target: Path) -> tuple[Path, int]:

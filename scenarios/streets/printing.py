@@ -112,6 +112,18 @@ def measurement_lines(period: str, found: Measurement, worst: int = 8) -> Iterab
     )
 
 
+def one_run_line(period: str, seed: int, found: Measurement) -> str:
+    """The figures of one of several runs."""
+    speeds = ", ".join(
+        f"{item.title} {item.simulated_kmh:.1f} km/h"
+        + ("" if item.error is None else f" ({100 * item.error:+.0f} %)")
+        for item in found.corridors
+    )
+    return (
+        f"{period}, seed {seed}: GEH below {GEH_GOOD:g} on {100 * found.good_share:.0f} %; {speeds}"
+    )
+
+
 def verdicts(period: str, found: Measurement) -> Sequence[str]:
     """What misses its target, one line each; empty when all is well."""
     missed = []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from bisect import bisect
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 from types import ModuleType
 from typing import Any
 
@@ -94,15 +95,15 @@ class Traffic:
             lane, position_m, speed_mps = np.empty(size, np.intp), np.empty(size), np.zeros(size)
             lane[stands] = last.lane[before[stands]]
             position_m[stands] = last.position_m[before[stands]]
-            where, place, speed = self._lane, self._position, self._speed
-            # All of one vehicle at once: SUMO finds it faster the second time.
-            asked = [
-                (number[where(name)], place(name), speed(name))
-                for name in [ids[index] for index in np.flatnonzero(moves).tolist()]
-            ]
-            if asked:
-                lane[moves], position_m[moves], speed_mps[moves] = zip(*asked, strict=True)
-                np.maximum(speed_mps, 0.0, out=speed_mps)  # SUMO's mark for who is on no lane
+            asked = list(compress(ids, moves))
+            count = len(asked)
+            lane[moves] = np.fromiter(
+                map(number.__getitem__, map(self._lane, asked)), np.intp, count
+            )
+            position_m[moves] = np.fromiter(map(self._position, asked), np.float64, count)
+            # SUMO marks who is on no lane by a negative speed.
+            speed = np.fromiter(map(self._speed, asked), np.float64, count)
+            speed_mps[moves] = np.maximum(speed, 0.0)
             length_m = np.empty(size)
             length_m[known] = last.length_m[kept]
             for index in np.flatnonzero(before < 0).tolist():
@@ -118,12 +119,15 @@ class Traffic:
 
         In the order of the names, as SUMO keeps its vehicles: it finds a neighbour sooner.
         """
-        last, gone = self._seen.ids, self._gone
-        before = [index for index, name in enumerate(last) if name not in gone]
-        names = [last[index] for index in before]
+        names = list(self._seen.ids)
+        before = list(range(len(names)))
+        for name in self._gone:
+            place = bisect_left(names, name)
+            if place < len(names) and names[place] == name:
+                del names[place], before[place]
         for name in self._new:
-            if name not in gone:
-                place = bisect(names, name)
+            if name not in self._gone:
+                place = bisect_left(names, name)
                 names.insert(place, name)
                 before.insert(place, -1)
         self._new, self._gone = [], set()

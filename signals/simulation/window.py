@@ -19,7 +19,7 @@ from signals.errors import InputError, MissingDependencyError, SimulationError
 GUI: Final = "sumo-gui"
 _CONNECT_TRIES: Final = 60
 """A big net takes its time to load; one try a second."""
-_ENDS_WITHIN_S: Final = 60.0
+_ENDS_WITHIN_S: Final = 30.0
 _STDERR: Final = 2
 _labels = itertools.count()
 
