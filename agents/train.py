@@ -153,6 +153,7 @@ class Trainer(BaseCallback):
                 agent=str(candidate),
                 seed=day,
                 label="learned",
+                faults=self._plan.faults,
             )
             for period in self._plan.periods
             for day in self._plan.validation_days
@@ -237,7 +238,9 @@ def train(
     # Workers inherit that they ignore ^C; it is for this process, which saves.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        make = partial(make_choice_env, plan.scenario, plan.periods, plan.hyperparameters)
+        make = partial(
+            make_choice_env, plan.scenario, plan.periods, plan.hyperparameters, plan.faults
+        )
         envs = OverlappedVecEnv([make] * int(plan.hyperparameters["n_envs"]), start_method="spawn")
     finally:
         signal.signal(signal.SIGINT, interrupt)

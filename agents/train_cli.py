@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from agents.fault_options import fault_options, gather_faults
 from signals.errors import InputError, MissingDependencyError
+from signals.faults import FaultSpec
 from signals.options import FiniteRange
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ _PLAIN_EVERY_S = 30.0
 )
 @click.option("--eval-every", type=click.IntRange(1), help="Decisions between validations.")
 @click.option("--eval-seeds", type=click.IntRange(1), help="Validation days per period.")
+@fault_options
 def train(
     scenario: tuple[str, ...],
     algo: str | None,
@@ -67,6 +70,8 @@ def train(
     hyperparams: Path | None,
     eval_every: int | None,
     eval_seeds: int | None,
+    faults_file: Path | None,
+    faults: tuple[str, ...],
 ) -> None:
     """Train a phase-scoring policy on SCENARIO.
 
@@ -104,11 +109,15 @@ def train(
             "eval_seeds": eval_seeds,
         },
     )
-    plan = TrainingPlan(name, chosen, out, seed, algo, values, minutes, workers)
+    broken = gather_faults(faults_file, faults)
+    plan = TrainingPlan(name, chosen, out, seed, algo, values, minutes, workers, broken)
     config = prepare_folder(plan, resume)
     if resume:
         plan = _resumed(plan, config, periods, steps)
     console = Console()
+    if plan.faults:
+        named = ", ".join(fault.text for fault in plan.faults)
+        console.print(f"detector faults: {named}", highlight=False, markup=False)
     console.print(
         f"training {plan.scenario} ({', '.join(plan.periods)}) "
         f"for {plan.hyperparameters['n_timesteps']:,} decisions into {out}",
@@ -136,6 +145,15 @@ def _resumed(
             f"{plan.out} trains on {', '.join(config['periods'])}, not {', '.join(plan.periods)}; "
             "leave --period out, or train into a new folder"
         )
+    faults = tuple(
+        FaultSpec(**{**item, "detectors": tuple(item["detectors"])})
+        for item in config.get("faults", ())
+    )
+    if plan.faults and plan.faults != faults:
+        raise InputError(
+            f"{plan.out} trains under {', '.join(item.text for item in faults) or 'no faults'}; "
+            "leave --fault and --faults out, or train into a new folder"
+        )
     stored = dict(config["hyperparameters"])
     stored["n_timesteps"] = max(steps or 0, int(stored["n_timesteps"]))
     return replace(
@@ -144,6 +162,7 @@ def _resumed(
         periods=tuple(config["periods"]),
         seed=int(config["seed"]),
         hyperparameters=stored,
+        faults=faults,
     )
 
 

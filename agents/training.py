@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import yaml
 from agents.runfolder import provenance, read_config, write_json
 from scenarios.demand import TRAINING_SEEDS, VALIDATION_SEEDS
 from signals.errors import InputError, OutputError, RunFolderError
+from signals.faults import FaultSpec, check_faults
 from signals.observation import ObservationSpec
 from signals.world import resolve
 
@@ -31,6 +32,7 @@ class TrainingPlan:
         hyperparameters: Resolved values, see ``agents/hyperparams``.
         minutes: Wall-clock limit, or None.
         workers: Processes of a validation.
+        faults: Faults of the detectors in training and validation, further to the scenario's own.
     """
 
     scenario: str
@@ -41,6 +43,7 @@ class TrainingPlan:
     hyperparameters: dict[str, Any]
     minutes: float | None
     workers: int
+    faults: tuple[FaultSpec, ...] = ()
 
     @property
     def validation_days(self) -> range:
@@ -113,10 +116,13 @@ def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
 
     Raises:
         RunFolderError: It exists without --resume, or was made for another spec.
+        InputError: A fault names no detector of the junction.
         OutputError: It cannot be written.
     """
     world = resolve(plan.scenario, plan.periods[0])
-    spec_hash = ObservationSpec(world.junction).hash
+    spec = ObservationSpec(world.junction)
+    spec_hash = spec.hash
+    check_faults(plan.faults, {world.junction.id: spec.detectors})
     if resume:
         config = read_config(plan.out)
         if config["spec_hash"] != spec_hash:
@@ -146,6 +152,7 @@ def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
         "seed": plan.seed,
         "algo": plan.algo,
         "hyperparameters": plan.hyperparameters,
+        "faults": [asdict(fault) for fault in plan.faults],
         "spec_hash": spec_hash,
         "content_hash": world.content_hash,
         "training_days": [TRAINING_SEEDS.start, TRAINING_SEEDS.stop],

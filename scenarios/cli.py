@@ -55,7 +55,8 @@ def list_command() -> None:
     table = Table("name", "title", "periods", box=None, pad_edge=False)
     for name in catalog.names():
         found = catalog.load(name)
-        table.add_row(name, found.site.title, ", ".join(found.periods))
+        days = () if isinstance(found, Scenario) else found.site.days
+        table.add_row(name, found.site.title, ", ".join((*found.periods, *days)))
     Console().print(table)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals.envs.junction_env import JunctionEnv
+from signals.faults import FaultSpec
 
 DISCOUNT_STEP_S = 5.0
 """A discount factor ``gamma`` is the discount over this many seconds."""
@@ -77,7 +78,12 @@ class ChoiceEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             elapsed_s += passed_s
 
 
-def make_choice_env(scenario: str, periods: Sequence[str], values: dict[str, Any]) -> ChoiceEnv:
+def make_choice_env(
+    scenario: str,
+    periods: Sequence[str],
+    values: dict[str, Any],
+    faults: Sequence[FaultSpec] = (),
+) -> ChoiceEnv:
     """One training environment; runs inside a worker process."""
     # ^C is for the parent, which saves; a worker that dies with it would lose the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -87,5 +93,6 @@ def make_choice_env(scenario: str, periods: Sequence[str], values: dict[str, Any
         decision_interval_s=int(values["decision_interval_s"]),
         reward=str(values["reward"]),
         walkers_share=(float(values["walkers_low"]), float(values["walkers_high"])),
+        faults=faults,
     )
     return ChoiceEnv(junction, float(values["gamma"]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from signals.faults import FaultSpec
 from signals.simulation.backend import RunOptions
 from signals.simulation.episode import Episode
 from signals.simulation.sumo_backend import SumoBackend
@@ -24,6 +25,7 @@ class Lesson:
         teacher: Name of the classical agent.
         interval_s: Seconds between the moments that are kept.
         walkers_share: Share of people on foot simulated.
+        faults: Faults of the detectors.
     """
 
     scenario: str
@@ -32,6 +34,7 @@ class Lesson:
     teacher: str
     interval_s: int
     walkers_share: float
+    faults: tuple[FaultSpec, ...] = ()
 
 
 def show(lesson: Lesson) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int64]]:
@@ -52,7 +55,9 @@ def show(lesson: Lesson) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int
     seen: dict[str, list[NDArray[np.float32]]] = {}
     chosen: list[int] = []
     try:
-        episode.start(lesson.day, RunOptions(walkers_share=lesson.walkers_share))
+        episode.start(
+            lesson.day, RunOptions(walkers_share=lesson.walkers_share, faults=lesson.faults)
+        )
         teacher.reset(lesson.day)
         while not episode.finished:
             observation = episode.observe()

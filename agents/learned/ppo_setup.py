@@ -79,6 +79,7 @@ class PpoSetup:
                 teacher,
                 int(values["decision_interval_s"]),
                 float(values["walkers_low"]),
+                self._plan.faults,
             )
             for day in range(days)
             for period in self._plan.periods

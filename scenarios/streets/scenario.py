@@ -86,8 +86,8 @@ class StreetScenario:
 
     @property
     def periods(self) -> tuple[str, ...]:
-        """Ordinary periods, then special ones."""
-        return (*self.site.periods, *self.site.specials, *self.site.days)
+        """Ordinary periods, then special ones; whole days are not among them."""
+        return (*self.site.periods, *self.site.specials)
 
     @property
     def street_names(self) -> dict[str, str]:
@@ -107,8 +107,9 @@ class StreetScenario:
         """
         if name is None:
             name = next(iter(self.site.periods))
-        if name not in self.periods:
-            raise UnknownNameError("period", name, self.periods)
+        allowed = (*self.periods, *self.site.days)
+        if name not in allowed:
+            raise UnknownNameError("period", name, allowed)
         if name in self.site.days:
             return name, day_span(self.streets, name)
         return name, self.site.periods[self.streets.base(name)]

@@ -17,6 +17,7 @@ pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
 from agents.runfolder import load_run
 from agents.training import hyperparameters
 from signals.errors import InputError, RunFolderError
+from signals.features import MOVEMENT_FEATURES
 
 QUICK = ("--period", "night", "--eval-seeds", "1", "--workers", "1", "--seed", "3")
 
@@ -127,10 +128,13 @@ def test_ppo_begins_like_its_teacher_and_goes_on(tmp_path):
     )
     done = signals_command(
         *("train", "gangnam", *QUICK, "--steps", "240", "--hyperparams", str(config)),
-        *("--out", str(folder)),
+        *("--fault", "loss:far_zone/*:0.5", "--out", str(folder)),
     )
     assert done.returncode == 0, done.stderr
     assert "watching actuated" in done.stdout
+    assert "detector faults: loss:far_zone/*:0.5" in done.stdout
+    seen = np.load(folder / "observations.npz")["movements"]
+    assert seen[..., MOVEMENT_FEATURES.index("missing")].max() > 0
     assert len(np.load(folder / "observations.npz")["mask"]) == 120
     done = signals_command(
         *("train", "gangnam", *QUICK, "--resume", "--steps", "360", "--out", str(folder))
@@ -138,6 +142,12 @@ def test_ppo_begins_like_its_teacher_and_goes_on(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads((folder / "checkpoint" / "state.json").read_text())["decisions"] == 360
     assert json.loads((folder / "config.json").read_text())["algo"] == "ppo"
+    assert "detector faults: loss:far_zone/*:0.5" in done.stdout
+    done = signals_command(
+        *("train", "gangnam", "--resume", "--fault", "rain:0.9", "--out", str(folder)),
+    )
+    assert done.returncode == 2
+    assert "trains under loss:far_zone/*:0.5" in done.stderr
     done = signals_command(
         *("train", "gangnam", "--algo", "dqn", "--resume", "--out", str(folder)),
     )
