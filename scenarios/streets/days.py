@@ -10,7 +10,8 @@ from pathlib import Path
 from scenarios.cache import cache_folder, cached_file, digest
 from scenarios.network import write_text
 from scenarios.schema import Span, clock_s
-from scenarios.streets.demand import StreetDemand, Stretch, Trip
+from scenarios.streets.demand import StreetDemand
+from scenarios.streets.junction_demand import Stretch, Trip
 from scenarios.streets.junctions import Streets
 from signals.errors import InputError
 from signals.plan import Plan

@@ -14,8 +14,9 @@ from scenarios.schema import Span
 from scenarios.specials import closure_file
 from scenarios.streets.build import build_network
 from scenarios.streets.days import DayDemand, day_parts, day_plan, day_span
-from scenarios.streets.demand import JunctionDemand, StreetDemand
+from scenarios.streets.demand import StreetDemand
 from scenarios.streets.friction import friction_file
+from scenarios.streets.junction_demand import JunctionDemand
 from scenarios.streets.junctions import Streets, leg_ref
 from scenarios.streets.schema import StreetSite
 from signals.errors import InputError, UnknownNameError
