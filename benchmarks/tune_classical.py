@@ -18,7 +18,7 @@ from scenarios.demand import TRAINING_SEEDS
 
 GRID: dict[str, dict[str, list[float]]] = {
     "actuated": {"passage_s": [0.5, 1.0, 2.0, 3.0], "max_share": [1.0, 1.2]},
-    "max_pressure": {"bonus": [0.3, 1.0, 2.0], "moving_weight": [0.3, 1.0]},
+    "max_pressure": {"lane_power": [0.0, 1.0], "bonus": [0.5, 1.0, 2.0]},
     "webster": {"max_cycle_s": [100, 120, 145, 160], "saturation_goal": [0.6, 0.7, 0.8]},
 }
 

@@ -35,7 +35,12 @@ _BOUNDS: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "saturation_goal": (0.1, 1),
     },
     "actuated": {"passage_s": (0, 60), "max_share": (0.1, 10)},
-    "max_pressure": {"decision_interval_s": (1, 300), "bonus": (0, 100), "moving_weight": (0, 10)},
+    "max_pressure": {
+        "decision_interval_s": (1, 300),
+        "bonus": (0, 100),
+        "moving_weight": (0, 10),
+        "lane_power": (0, 1),
+    },
 }
 """What each parameter may be; beyond it an agent would not do what its name says."""
 
@@ -43,7 +48,7 @@ NAMES: Mapping[str, str] = {
     "fixed_time": "the time-of-day plan of the period (고정식)",
     "webster": "the plan's order with cycle and splits by Webster from measured volumes",
     "actuated": "the plan's order with gap-out and max-out per phase (감응식)",
-    "max_pressure": "the open phase whose movements hold most vehicles more than their exits",
+    "max_pressure": "the open phase whose lanes are fuller than their exits by most",
 }
 """Name to one line about it."""
 
