@@ -11,9 +11,11 @@ import pytest
 pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
 
 from agents.classical import NAMES, make
+from agents.classical.max_pressure import MaxPressure
 from agents.evaluation.jobs import Job
 from agents.evaluation.run import run_world
 from agents.resolve import agents_for, check_spec
+from scenarios.catalog import world
 from signals.detectors import FIELDS, Readings, missing
 from signals.errors import InputError
 from signals.guard import Guard
@@ -102,6 +104,36 @@ def test_junctions_without_crosswalks_are_planned(crosswalk_net: Path) -> None:
             agent.reset(0)
             wish = agent.decide(spec.encode(missing(spec.detectors, 0.0), state), 0.0)
             assert 0 <= wish < len(junction.phases)
+
+
+def test_a_full_pocket_outweighs_a_half_empty_wide_street() -> None:
+    """Per lane 8 vehicles turn left and 5 go straight on, on 2 lanes and on 8."""
+    place = world("gangnam", "night")
+    junction, plan = place.junction, place.plan
+    spec = ObservationSpec(junction)
+    state = spec.guard.start(0)
+    for _ in range(60):
+        state, _ = spec.guard.tick(state, 0)
+    waiting = dict.fromkeys(("E.left", "W.left"), 8.0) | dict.fromkeys(
+        ("E.through", "W.through"), 5.0
+    )
+    lanes = {
+        lane: count
+        for movement in junction.movements
+        if (count := waiting.get(movement.id))
+        for lane in movement.lanes
+    }
+    values = np.zeros((len(spec.detectors), len(FIELDS)))
+    for row, detector in enumerate(spec.detectors):
+        if detector.kind == "near_zone":
+            values[row, :2] = lanes.get(detector.id.partition("/")[2], 0.0)
+    seen = spec.encode(Readings(0.0, values), state)
+    chosen = {
+        power: MaxPressure(junction, plan, lane_power=power).decide(seen, 0.0)
+        for power in (0.0, 1.0)
+    }
+    names = {power: junction.phases[phase].name for power, phase in chosen.items()}
+    assert names == {0.0: "EW_left", 1.0: "EW_through"}
 
 
 @pytest.mark.parametrize(

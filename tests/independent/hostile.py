@@ -2,7 +2,7 @@
 
     python -m tests.independent.hostile [--site NAME]... [--period NAME]... [--seconds 3600]
 
-SUMO runs the whole period with its people and vehicles; each junction gets random wishes, phases
+SUMO runs the period with its vehicles and a tenth of its people (``--walkers``); each junction gets random wishes, phases
 that do not exist among them, new every second in one part of the run and ever more seldom in the
 others. Prints a line for each run; the exit status is 1 when a second was unlawful.
 """
@@ -32,6 +32,7 @@ class Run:
     period: str
     seconds: int
     seed: int
+    walkers_share: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Judged:
 def judge(run: Run) -> Judged:
     """Simulate one run and check its lights."""
     from scenarios.catalog import world
+    from signals.simulation.backend import RunOptions
     from signals.simulation.episode import Episode
     from signals.simulation.sumo_backend import SumoBackend
 
@@ -55,7 +57,7 @@ def judge(run: Run) -> Judged:
     lights: list[list[tuple[int, str]]] = [[] for _ in place.junctions]
     total = place.end_s - place.begin_s
     try:
-        episode.start(run.seed)
+        episode.start(run.seed, RunOptions(walkers_share=run.walkers_share))
         wishes = [0] * len(place.junctions)
         for second in range(total):
             pace_s = PACES_S[second * len(PACES_S) // total]
@@ -86,10 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--period", action="append")
     parser.add_argument("--seconds", type=int, default=3600)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--walkers", type=float, default=0.1)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args(arguments)
     runs = [
-        Run(site, period, given.seconds, given.seed)
+        Run(site, period, given.seconds, given.seed, given.walkers)
         for site in given.site or names
         for period in load(site).periods
         if not given.period or period in given.period
