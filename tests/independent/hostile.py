@@ -2,9 +2,9 @@
 
     python -m tests.independent.hostile [--site NAME]... [--period NAME]... [--seconds 3600]
 
-SUMO runs the period with its vehicles and a tenth of its people (``--walkers``); each junction gets random wishes, phases
-that do not exist among them, new every second in one part of the run and ever more seldom in the
-others. Prints a line for each run; the exit status is 1 when a second was unlawful.
+SUMO runs the period with its vehicles and a tenth of its people (``--walkers``); each junction gets
+random wishes of its own, phases that do not exist among them, new every second in one part of the
+run and ever more seldom in the others. Prints a line for each run; the exit status is 1 when a second was unlawful.
 """
 
 from __future__ import annotations
@@ -91,11 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--walkers", type=float, default=0.1)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args(arguments)
-    runs = [
-        Run(site, period, given.seconds, given.seed, given.walkers)
+    places = [
+        (site, period)
         for site in given.site or names
         for period in load(site).periods
         if not given.period or period in given.period
+    ]
+    runs = [
+        Run(site, period, given.seconds, given.seed + number, given.walkers)
+        for number, (site, period) in enumerate(places)
     ]
     bad = 0
     results: list[Judged] = []
