@@ -4,7 +4,8 @@
 
 SUMO runs the period with its vehicles and a tenth of its people (``--walkers``); each junction gets
 random wishes of its own, phases that do not exist among them, new every second in one part of the
-run and ever more seldom in the others. Prints a line for each run; the exit status is 1 when a second was unlawful.
+run and ever more seldom in the others. Prints a line for each run; the exit status is 1 when a
+second was unlawful.
 """
 
 from __future__ import annotations
