@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from signals.detectors import Readings
 from signals.encoder import Encoder
 from signals.errors import InputError
-from signals.faults import FaultModel
+from signals.fault_model import FaultModel
 from signals.guard import Guard
 from signals.junction import Junction
 from signals.lights import GuardState, Options, Verdict

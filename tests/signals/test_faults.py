@@ -7,7 +7,8 @@ import pytest
 
 from signals.detectors import FIELDS, DetectorSpec, Readings
 from signals.errors import InputError, SignalsError
-from signals.faults import KINDS, FaultModel, FaultSpec, check_faults
+from signals.fault_model import FaultModel
+from signals.faults import KINDS, FaultSpec, check_faults
 from signals.junction import LanePiece
 
 PIECE = (LanePiece("S_in_0", 0.0, 50.0),)
