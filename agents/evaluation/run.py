@@ -66,7 +66,7 @@ def run_world(world: World, agent: Agent | Sequence[Agent], job: Job) -> RunResu
         for each in agents:
             each.reset(job.seed)
         try:
-            with closing_told():
+            with closing_told(job.gui):
                 _start(
                     episode, job, RunOptions(trips_file, extra, job.emissions, faults=job.faults)
                 )

@@ -294,6 +294,28 @@ def _specials(streets: Streets) -> Iterator[Problem]:
     known = [f"{name}.{leg}" for name, view in streets.junctions.items() for leg in view.legs]
     blocks = {ref: streets.leg(leg_ref(ref)).block_lanes for ref in known}
     yield from special_problems(streets.site.specials, streets.site.periods, outer, blocks)
+    yield from _closed_ways(streets)
+
+
+def _closed_ways(streets: Streets) -> Iterator[Problem]:
+    """Closures that leave a turn upstream no lane to go on: SUMO ends when a vehicle needs it."""
+    for name, special in streets.site.specials.items():
+        closure = special.closure
+        if closure is None or "." not in closure.leg:
+            continue
+        behind = {place: exit_place for exit_place, place in streets.onward.items()}
+        if leg_ref(closure.leg) not in behind:
+            continue
+        junction, leg = behind[leg_ref(closure.leg)]
+        layout = streets.layouts[junction]
+        for movement_id, movement in layout.site.movements.items():
+            lanes = layout.exit_lanes(movement_id, movement)
+            if movement.to == leg and lanes and set(lanes) <= set(closure.lanes.value):
+                yield (
+                    ("specials", name, "closure", "lanes"),
+                    f"is {closure.lanes.value}, all that {junction} {movement_id} leads into; "
+                    "leave one of these lanes open",
+                )
 
 
 def _corridors(streets: Streets) -> Iterator[Problem]:

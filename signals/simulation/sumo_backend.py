@@ -115,7 +115,7 @@ class SumoBackend:
     def advance(self) -> None:
         """See `Backend.advance`."""
         try:
-            with closing_told():
+            with closing_told(self._window is not None):
                 self._sumo.simulationStep()
         except SimulationError:
             raise

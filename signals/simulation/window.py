@@ -107,8 +107,11 @@ class Window:
 
 
 @contextlib.contextmanager
-def closing_told() -> Iterator[None]:
+def closing_told(shown: bool) -> Iterator[None]:
     """Say in words when the user closes the window in the middle of a run.
+
+    Args:
+        shown: Whether there is a window; without one nothing is done.
 
     Raises:
         SimulationError: The window was closed.
@@ -116,7 +119,7 @@ def closing_told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__name__ != "FatalTraCIError":
+        if not shown or type(error).__name__ != "FatalTraCIError":
             raise
         raise SimulationError(
             "the window of sumo-gui was closed before the end of the run; nothing was judged"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scenarios import catalog
+from scenarios.sitefile import parse_site
 from scenarios.streets.inherit import spread
 from signals.errors import ScenarioError
 
@@ -175,3 +176,15 @@ def test_what_is_no_junction_is_left_to_the_schema(tmp_path: Path, given: object
     with pytest.raises(ScenarioError) as caught:
         catalog.load(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_closure_leaves_every_turn_a_lane() -> None:
+    """Renaissance's U-turn leads into lane 3 alone; SUMO would end at the first vehicle there."""
+    file = Path(catalog.__file__).parent / "seoul" / "teheran" / "site.yaml"
+    text = file.read_text(encoding="utf-8")
+    closed = text.replace(
+        "      lanes: {value: [2], mark: G}", "      lanes: {value: [3], mark: G}"
+    )
+    assert closed != text
+    with pytest.raises(ScenarioError, match=r"all that renaissance E\.uturn leads into"):
+        parse_site(closed, file)
