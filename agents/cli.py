@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from agents.classical import NAMES
+from agents.classical import NAMES, parameters_of
 
 
 @click.command()
@@ -18,6 +18,12 @@ def agents() -> None:
     table = Table("agent", "how it decides", box=None, pad_edge=False)
     for name, line in NAMES.items():
         table.add_row(name, line)
+    console.print(table)
+    console.print()
+    table = Table("agent", "parameter", "default", "allowed", box=None, pad_edge=False)
+    for name in NAMES:
+        for number, (parameter, (default, low, high)) in enumerate(parameters_of(name).items()):
+            table.add_row("" if number else name, parameter, f"{default:g}", f"{low:g} to {high:g}")
     console.print(table)
     console.print(
         "\nParameters may follow a name: actuated:passage_s=2.5\n"

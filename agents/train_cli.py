@@ -31,7 +31,10 @@ _PLAIN_EVERY_S = 30.0
     "--algo", type=click.Choice(["ppo", "dqn"]), help="Default: ppo, or that of the run to resume."
 )
 @click.option(
-    "--period", "periods", multiple=True, help="Period to train on; repeat it. Default: all."
+    "--period",
+    "periods",
+    multiple=True,
+    help="Period to train on; repeat it. Default: all but whole days.",
 )
 @click.option(
     "--steps",
@@ -39,7 +42,7 @@ _PLAIN_EVERY_S = 30.0
     help="Decisions to take; PPO goes on to the end of an update.",
 )
 @click.option("--minutes", type=FiniteRange(0.1, 10080.0), help="Stop after this wall-clock time.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Default: 0.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 @click.option("--resume", is_flag=True, help="Go on with the stopped run in --out.")
 @click.option(
@@ -63,7 +66,7 @@ def train(
     periods: tuple[str, ...],
     steps: int | None,
     minutes: float | None,
-    seed: int,
+    seed: int | None,
     out: Path,
     resume: bool,
     workers: int,
@@ -110,9 +113,19 @@ def train(
         },
     )
     broken = gather_faults(faults_file, faults)
-    plan = TrainingPlan(name, chosen, out, seed, algo, values, minutes, workers, broken)
+    plan = TrainingPlan(name, chosen, out, seed or 0, algo, values, minutes, workers, broken)
     config = prepare_folder(plan, resume)
     if resume:
+        if hyperparams is not None:
+            raise InputError(
+                f"{out} goes on with the hyperparameters it was begun with; "
+                "leave --hyperparams out, or train into a new folder"
+            )
+        if seed not in (None, int(config["seed"])):
+            raise InputError(
+                f"{out} was begun with --seed {config['seed']}, not {seed}; "
+                "leave --seed out, or train into a new folder"
+            )
         plan = _resumed(plan, config, periods, steps)
     console = Console()
     if plan.faults:

@@ -11,7 +11,7 @@ import yaml
 from agents.runfolder import provenance, read_config, write_json
 from scenarios.demand import TRAINING_SEEDS, VALIDATION_SEEDS
 from signals.errors import InputError, OutputError, RunFolderError
-from signals.faults import FaultSpec, check_faults
+from signals.faults import FaultSpec, check_faults, check_windows
 from signals.observation import ObservationSpec
 from signals.world import resolve
 
@@ -116,13 +116,15 @@ def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
 
     Raises:
         RunFolderError: It exists without --resume, or was made for another spec.
-        InputError: A fault names no detector of the junction.
+        InputError: A fault names no detector of the junction, or never holds.
         OutputError: It cannot be written.
     """
     world = resolve(plan.scenario, plan.periods[0])
     spec = ObservationSpec(world.junction)
     spec_hash = spec.hash
     check_faults(plan.faults, {world.junction.id: spec.detectors})
+    worlds = [resolve(plan.scenario, period) for period in plan.periods]
+    check_windows(plan.faults, {item.period: (item.begin_s, item.end_s) for item in worlds})
     if resume:
         config = read_config(plan.out)
         if config["spec_hash"] != spec_hash:

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from signals.envs.network_env import NetworkEnv
+from signals.errors import SignalsError
 
 
 def resident_mb() -> float:
@@ -29,11 +30,21 @@ def resident_mb() -> float:
 @click.command()
 @click.option("--scenario", default="teheran", show_default=True)
 @click.option("--period", default="day", show_default=True)
-@click.option("--day", default=1, show_default=True, help="Demand day.")
-@click.option("--every", "every_s", default=3600, show_default=True, help="Seconds of a line.")
+@click.option("--day", type=click.IntRange(0), default=1, show_default=True, help="Demand day.")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.IntRange(5),
+    default=3600,
+    show_default=True,
+    help="Seconds of a line.",
+)
 def main(scenario: str, period: str, day: int, every_s: int) -> None:
     """Run the day."""
-    env = NetworkEnv(scenario, period)
+    try:
+        env = NetworkEnv(scenario, period)
+    except SignalsError as error:
+        raise click.UsageError(str(error)) from error
     _, infos = env.reset(options={"day": day})
     import libsumo
 

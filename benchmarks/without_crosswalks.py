@@ -18,10 +18,12 @@ from typing import Any
 import click
 import yaml
 
+from scenarios.cache import scratch_folder
 from scenarios.catalog import Scenario, load
 from scenarios.demand import TRAINING_SEEDS
 from scenarios.plan_design import design, with_splits
 from scenarios.plan_search import mean_delay_s
+from signals.errors import SignalsError
 
 
 def plain_site(path: Path, name: str) -> dict[str, Any]:
@@ -58,19 +60,50 @@ def _delay_s(folder: str, period: str, days: int, cycle_s: int) -> float:
 @click.argument("site", default="gangnam")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--period", "periods", multiple=True, default=("am_peak", "pm_peak"))
-@click.option("--cycles", default="60,70,80,90,100,110,120,135", show_default=True)
-@click.option("--days", default=2, show_default=True, help="Training days per cycle.")
-@click.option("--workers", default=2, show_default=True)
+@click.option(
+    "--cycle",
+    "cycles",
+    multiple=True,
+    type=click.IntRange(30, 300),
+    default=(60, 70, 80, 90, 100, 110, 120, 135),
+    show_default=True,
+)
+@click.option(
+    "--days", type=click.IntRange(1), default=2, show_default=True, help="Training days per cycle."
+)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 def write(
-    site: str, out: Path, periods: tuple[str, ...], cycles: str, days: int, workers: int
+    site: str, out: Path, periods: tuple[str, ...], cycles: tuple[int, ...], days: int, workers: int
 ) -> None:
     """Write the folder and choose its cycles."""
-    original = load(site)
-    if not isinstance(original, Scenario):
-        raise click.UsageError(f"'{site}' is a network; name a site of one junction")
-    name = f"{original.name}_plain"
+    try:
+        original = load(site)
+        if not isinstance(original, Scenario):
+            raise click.UsageError(f"'{site}' is no site file of the first format, as gangnam is")
+        for period in periods:
+            original.period(period)
+    except SignalsError as error:
+        raise click.UsageError(str(error)) from error
+    name = f"{original.site.id}_plain"
     folder = out / name
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        raise click.UsageError(f"{folder} exists; give another --out")
+    with scratch_folder(out) as scratch:
+        _fill(scratch / name, original, name, periods, cycles, days, workers)
+        (scratch / name).rename(folder)
+    click.echo(f"wrote {folder}")
+
+
+def _fill(
+    folder: Path,
+    original: Scenario,
+    name: str,
+    periods: tuple[str, ...],
+    cycles: tuple[int, ...],
+    days: int,
+    workers: int,
+) -> None:
+    folder.mkdir()
     file = folder / "site.yaml"
     data = plain_site(original.site_file, name)
     file.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -80,7 +113,9 @@ def write(
         shape = scenario.plan(period)
         basis = design(scenario, period, shape)
         least_s = sum(basis.minimum_splits_s)
-        tried = [cycle_s for cycle_s in map(int, cycles.split(",")) if cycle_s >= least_s]
+        tried = [cycle_s for cycle_s in cycles if cycle_s >= least_s]
+        if not tried:
+            raise click.UsageError(f"period {period} needs a cycle of {least_s} s at least")
         with ProcessPoolExecutor(workers) as pool:
             run = partial(_delay_s, str(folder), period, days)
             delays = dict(zip(tried, pool.map(run, tried), strict=True))
@@ -90,7 +125,6 @@ def write(
         _take(data["periods"][period]["plan"], basis.splits(best_s))
         file.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
         click.echo(f"{period}: cycle {best_s} s, splits {basis.splits(best_s)}")
-    click.echo(f"wrote {file}")
 
 
 def _take(plan: dict[str, Any], splits: tuple[int, ...]) -> None:

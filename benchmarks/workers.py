@@ -20,6 +20,7 @@ import numpy as np
 
 from signals.envs.network_env import NetworkEnv
 from signals.envs.network_vec_env import NetworkVecEnv
+from signals.errors import SignalsError
 from signals.world import resolve
 
 CHUNK_STEPS = 10
@@ -94,10 +95,20 @@ def reset_costs(scenario: str, period: str) -> None:
 @click.command()
 @click.option("--scenario", default="teheran", show_default=True)
 @click.option("--period", default="pm_peak", show_default=True)
-@click.option("--seconds", default=600, show_default=True, help="Simulated time of each run.")
-@click.option("--repeats", default=3, show_default=True)
+@click.option(
+    "--seconds",
+    type=click.IntRange(5 * CHUNK_STEPS),
+    default=600,
+    show_default=True,
+    help="Simulated time of each run.",
+)
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
 def main(scenario: str, period: str, seconds: int, repeats: int) -> None:
     """Print the factor of two workers and the cost of a reset."""
+    try:
+        resolve(scenario, period)
+    except SignalsError as error:
+        raise click.UsageError(str(error)) from error
     factor = speed_up(scenario, period, seconds, repeats)
     click.echo(f"two workers give {factor:.2f} times one")
     reset_costs(scenario, period)

@@ -179,6 +179,9 @@ def check(path: str, periods: tuple[str, ...], static: bool, seeds: int) -> None
         check_imported(imported)
         return
     found = catalog.load(path)
+    for period in periods:
+        if period not in found.periods and period not in getattr(found.site, "days", ()):
+            raise UnknownNameError("period", period, found.periods)
     chosen = [found.period(period)[0] for period in periods] or list(found.site.periods)
     if isinstance(found, StreetScenario):
         chosen = [found.steady(period).period for period in chosen]

@@ -185,8 +185,17 @@ def _worded(root: type[BaseModel], error: Any) -> tuple[Loc, str]:
         model = _model_at(root, loc)
         keys = f" with the keys {', '.join(model.model_fields)}" if model else ""
         return loc, f"is {text}; allowed: a mapping{keys}"
+    if kind in ("string_pattern_mismatch", "string_type") and _is_clock(loc):
+        return loc, f"is {text}; allowed: a clock time in quotes, from '00:00' to '23:59'"
+    if kind == "too_short":
+        return loc, f"is {text}; give at least {error['ctx']['min_length']} of them"
     words = str(error["msg"])
     return loc, f"is {text}; {words[0].lower()}{words[1:]}"
+
+
+def _is_clock(loc: Loc) -> bool:
+    """Whether a place of a site file holds a clock time."""
+    return loc[-1] in ("begin", "end") or (len(loc) > 2 and loc[0] == "days")
 
 
 def _model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:

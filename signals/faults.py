@@ -186,6 +186,25 @@ def check_faults(
                 )
 
 
+def check_windows(specs: Iterable[FaultSpec], spans: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse faults that no run would meet.
+
+    Args:
+        specs: The faults.
+        spans: Period to the clock times of its begin and end (s since midnight).
+
+    Raises:
+        InputError: The window of a fault lies outside all of them.
+    """
+    for spec in specs:
+        if not any(spec.begin_s < end and begin < spec.end_s for begin, end in spans.values()):
+            when = ", ".join(
+                f"{name} {_clock(int(begin))}-{_clock(int(end))}"
+                for name, (begin, end) in spans.items()
+            )
+            raise InputError(f"fault {spec.text} never holds in what is run: {when}")
+
+
 def clock_seconds(text: str) -> int:
     """Seconds since midnight of ``HH:MM``, ``24:00`` included.
 

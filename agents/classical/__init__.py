@@ -53,6 +53,19 @@ NAMES: Mapping[str, str] = {
 """Name to one line about it."""
 
 
+def parameters_of(base: str) -> dict[str, tuple[float, float, float]]:
+    """What may follow an agent's name: default, least and greatest value by parameter.
+
+    Args:
+        base: One of `NAMES`.
+    """
+    known = inspect.signature(_MAKERS[base]).parameters
+    return {
+        name: (float(known[name].default), low, high)
+        for name, (low, high) in _BOUNDS.get(base, {}).items()
+    }
+
+
 def make(name: str, junction: Junction, plan: Plan) -> Agent:
     """Build a classical agent.
 

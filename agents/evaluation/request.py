@@ -14,7 +14,7 @@ from agents.evaluation.sumo_options import check_options
 from agents.resolve import agents_for, check_spec
 from signals.detectors import layout
 from signals.errors import InputError
-from signals.faults import FaultSpec, check_faults
+from signals.faults import FaultSpec, check_faults, check_windows
 from signals.simulation.sumo_backend import SumoBackend
 from signals.world import World, resolve
 
@@ -53,6 +53,9 @@ class Request:
             check_faults(faults, {item.id: layout(item) for item in world.junctions})
             for agent in agents:
                 agents_for(agent, world)
+        check_windows(
+            faults, {name: (world.begin_s, world.end_s) for name, world in self.worlds.items()}
+        )
         slugs = _slugs(agents)
         self.jobs = [
             Job(

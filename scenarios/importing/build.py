@@ -252,6 +252,11 @@ def _demand(
     """Fill in demand that the files do not bring; returns what results must say of it."""
     if order.counts is None and inputs.movers:
         return ""
+    if order.counts is None and order.routes:
+        raise ScenarioError(
+            f"nobody travels in {', '.join(file.name for file in order.routes)}; give routes with "
+            "vehicles, trips, flows or persons, or leave --routes out for random demand"
+        )
     begin_s = int(order.begin_s if order.begin_s is not None else _DEFAULT_BEGIN_S)
     end_s = int(order.end_s if order.end_s is not None else begin_s + _DEFAULT_LENGTH_S)
     if end_s <= begin_s:

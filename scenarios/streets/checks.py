@@ -284,9 +284,13 @@ def _days(site: StreetSite) -> Iterator[Problem]:
     for name, parts in site.days.items():
         if name in site.periods or name in site.specials:
             yield ("days", name), "is a period already; take another name"
+        if "00:00" not in parts:
+            yield ("days", name), f"begins at {min(parts)}; a day begins at '00:00'"
+        if list(parts) != sorted(parts):
+            yield ("days", name), "has its times out of order; put the earlier ones first"
         for clock, period in parts.items():
             if period not in site.periods:
-                yield ("days", name, clock), unknown("period", period, site.periods)
+                yield ("days", name, clock), unknown("ordinary period", period, site.periods)
 
 
 def _specials(streets: Streets) -> Iterator[Problem]:

@@ -119,9 +119,8 @@ def one_run_line(period: str, seed: int, found: Measurement) -> str:
         + ("" if item.error is None else f" ({100 * item.error:+.0f} %)")
         for item in found.corridors
     )
-    return (
-        f"{period}, seed {seed}: GEH below {GEH_GOOD:g} on {100 * found.good_share:.0f} %; {speeds}"
-    )
+    share = f"{period}, seed {seed}: GEH below {GEH_GOOD:g} on {100 * found.good_share:.0f} %"
+    return f"{share}; {speeds}" if speeds else share
 
 
 def verdicts(period: str, found: Measurement) -> Sequence[str]:

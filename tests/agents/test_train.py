@@ -148,6 +148,13 @@ def test_ppo_begins_like_its_teacher_and_goes_on(tmp_path):
     )
     assert done.returncode == 2
     assert "trains under loss:far_zone/*:0.5" in done.stderr
+    for options, words in (
+        (("--seed", "9"), "was begun with --seed 3, not 9"),
+        (("--hyperparams", str(config)), "leave --hyperparams out"),
+    ):
+        done = signals_command("train", "gangnam", "--resume", *options, "--out", str(folder))
+        assert done.returncode == 2
+        assert words in done.stderr
     done = signals_command(
         *("train", "gangnam", "--algo", "dqn", "--resume", "--out", str(folder)),
     )

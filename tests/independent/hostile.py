@@ -80,6 +80,12 @@ def judge(run: Run) -> Judged:
     return Judged(run, len(lights), sum(map(len, lights)), changes, tuple(found))
 
 
+def _at_least_one(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 up")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     from scenarios.catalog import load
 
@@ -87,10 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.independent.hostile")
     parser.add_argument("--site", action="append", choices=names)
     parser.add_argument("--period", action="append")
-    parser.add_argument("--seconds", type=int, default=3600)
+    parser.add_argument("--seconds", type=_at_least_one, default=3600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--walkers", type=float, default=0.1)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=_at_least_one, default=2)
     given = parser.parse_args(arguments)
     places = [
         (site, period)
@@ -98,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for period in load(site).periods
         if not given.period or period in given.period
     ]
+    if not places:
+        parser.error(f"no site has a period {' or '.join(given.period)} of one or few hours")
     runs = [
         Run(site, period, given.seconds, given.seed + number, given.walkers)
         for number, (site, period) in enumerate(places)

@@ -78,12 +78,22 @@ def test_plans_take_over_lawfully() -> None:
     assert sum(a == b for a, b in zip(served, wished, strict=True)) > 180
 
 
-def test_a_day_of_an_unknown_period_is_refused(tmp_path: Path) -> None:
-    text = read_text(SCHOOL, "site").replace('"06:00": am_peak', '"06:00": am_peek')
-    file = tmp_path / "site.yaml"
-    file.write_text(text, encoding="utf-8")
-    with pytest.raises(ScenarioError, match=r"days\.day\.06:00: .*am_peek.*am_peak"):
-        parse_site(text, file)
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ('"00:00": night, "06:00": am_peek', r"days\.day\.06:00: .*'am_peek'.*am_peak"),
+        ('"00:00": night, "06:00": event', r"ordinary period 'event'"),
+        ('"05:00": night, "06:00": am_peak', r"begins at 05:00; a day begins at '00:00'"),
+        ('"06:00": am_peak, "00:00": night', r"out of order"),
+        ('"00:00": night, "25:00": am_peak', r"a clock time in quotes, from '00:00' to '23:59'"),
+        ('"00:00": night, 6:00: am_peak', r"a clock time in quotes"),
+        ("", r"give at least 1"),
+    ],
+)
+def test_days_that_are_none_are_refused(given: str, words: str, tmp_path: Path) -> None:
+    text = re.sub(r"  day: \{.*\}", f"  day: {{{given}}}", read_text(SCHOOL, "site"))
+    with pytest.raises(ScenarioError, match=words):
+        parse_site(text, tmp_path / "site.yaml")
 
 
 def test_what_looks_at_one_period_says_so() -> None:

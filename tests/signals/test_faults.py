@@ -8,7 +8,7 @@ import pytest
 from signals.detectors import FIELDS, DetectorSpec, Readings
 from signals.errors import InputError, SignalsError
 from signals.fault_model import FaultModel
-from signals.faults import KINDS, FaultSpec, check_faults
+from signals.faults import KINDS, FaultSpec, check_faults, check_windows
 from signals.junction import LanePiece
 
 PIECE = (LanePiece("S_in_0", 0.0, 50.0),)
@@ -226,3 +226,10 @@ def test_a_pattern_that_hits_nothing_is_refused() -> None:
         check_faults([FaultSpec("loss", ("near_zone/*", "near_zones/*"))], here)
     with pytest.raises(SignalsError, match="that rain can hit"):
         check_faults([FaultSpec("rain", ("stop_loop/*",))], here)
+
+
+def test_a_fault_that_no_run_would_meet_is_refused() -> None:
+    early = FaultSpec.parse("loss:0.3@02:00-03:00")
+    check_windows([early], {"night": (7200, 10800), "midday": (46800, 50400)})
+    with pytest.raises(InputError, match=r"loss:\*:0.3@02:00-03:00 never holds .* 13:00-14:00"):
+        check_windows([early], {"midday": (46800, 50400)})

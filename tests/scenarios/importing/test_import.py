@@ -489,3 +489,15 @@ def test_folder_can_move(imported: Path, tmp_path: Path) -> None:
 def test_timing_of_the_file_is_bounded() -> None:
     with pytest.raises(ValueError, match="yellow_s"):
         ImportedTiming(yellow_s=0)
+
+
+def test_routes_without_anybody_are_refused(
+    plain_net: Path, tmp_path: Path, command: Callable[..., Result]
+) -> None:
+    empty = tmp_path / "empty.rou.xml"
+    empty.write_text("<routes/>", encoding="utf-8")
+    out = tmp_path / "out"
+    done = command("import", "--net", plain_net, "--routes", empty, "--out", out)
+    assert isinstance(done.exception, ScenarioError)
+    assert "nobody travels in empty.rou.xml" in str(done.exception)
+    assert not out.exists()
