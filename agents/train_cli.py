@@ -121,21 +121,9 @@ def train(
                 f"{out} goes on with the hyperparameters it was begun with; "
                 "leave --hyperparams out, or train into a new folder"
             )
-        if seed not in (None, int(config["seed"])):
-            raise InputError(
-                f"{out} was begun with --seed {config['seed']}, not {seed}; "
-                "leave --seed out, or train into a new folder"
-            )
-        plan = _resumed(plan, config, periods, steps)
+        plan = _resumed(plan, config, periods, steps, seed)
     console = Console()
-    if plan.faults:
-        named = ", ".join(fault.text for fault in plan.faults)
-        console.print(f"detector faults: {named}", highlight=False, markup=False)
-    console.print(
-        f"training {plan.scenario} ({', '.join(plan.periods)}) "
-        f"for {plan.hyperparameters['n_timesteps']:,} decisions into {out}",
-        highlight=False,
-    )
+    _announce(console, plan)
     with _Display(console) as display:
         progress, stopped = run(plan, resume, display.show)
     best = "none yet" if progress.best_s is None else f"{progress.best_s:.1f} s/veh"
@@ -149,19 +137,36 @@ def train(
         raise SystemExit(130)
 
 
+def _announce(console: Console, plan: TrainingPlan) -> None:
+    if plan.faults:
+        named = ", ".join(fault.text for fault in plan.faults)
+        console.print(f"detector faults: {named}", highlight=False, markup=False)
+    console.print(
+        f"training {plan.scenario} ({', '.join(plan.periods)}) "
+        f"for {plan.hyperparameters['n_timesteps']:,} decisions into {plan.out}",
+        highlight=False,
+    )
+
+
 def _resumed(
-    plan: TrainingPlan, config: dict[str, Any], periods: tuple[str, ...], steps: int | None
+    plan: TrainingPlan,
+    config: dict[str, Any],
+    periods: tuple[str, ...],
+    steps: int | None,
+    seed: int | None,
 ) -> TrainingPlan:
     """The plan that the run was begun with, for more decisions if they are asked for."""
+    if seed not in (None, int(config["seed"])):
+        raise InputError(
+            f"{plan.out} was begun with --seed {config['seed']}, not {seed}; "
+            "leave --seed out, or train into a new folder"
+        )
     if periods and list(plan.periods) != list(config["periods"]):
         raise InputError(
             f"{plan.out} trains on {', '.join(config['periods'])}, not {', '.join(plan.periods)}; "
             "leave --period out, or train into a new folder"
         )
-    faults = tuple(
-        FaultSpec(**{**item, "detectors": tuple(item["detectors"])})
-        for item in config.get("faults", ())
-    )
+    faults = tuple(FaultSpec.from_dict(item) for item in config.get("faults", ()))
     if plan.faults and plan.faults != faults:
         raise InputError(
             f"{plan.out} trains under {', '.join(item.text for item in faults) or 'no faults'}; "

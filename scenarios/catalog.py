@@ -67,6 +67,11 @@ class Scenario:
         return (*self.site.periods, *self.site.specials)
 
     @property
+    def days(self) -> tuple[str, ...]:
+        """Whole days: none in a site of the first format."""
+        return ()
+
+    @property
     def street_names(self) -> dict[str, str]:
         """Leg to the street's name."""
         return {name: leg.street for name, leg in self.site.legs.items()}

@@ -55,8 +55,7 @@ def list_command() -> None:
     table = Table("name", "title", "periods", box=None, pad_edge=False)
     for name in catalog.names():
         found = catalog.load(name)
-        days = () if isinstance(found, Scenario) else found.site.days
-        table.add_row(name, found.site.title, ", ".join((*found.periods, *days)))
+        table.add_row(name, found.site.title, ", ".join((*found.periods, *found.days)))
     Console().print(table)
 
 
@@ -180,7 +179,7 @@ def check(path: str, periods: tuple[str, ...], static: bool, seeds: int) -> None
         return
     found = catalog.load(path)
     for period in periods:
-        if period not in found.periods and period not in getattr(found.site, "days", ()):
+        if period not in (*found.periods, *found.days):
             raise UnknownNameError("period", period, found.periods)
     chosen = [found.period(period)[0] for period in periods] or list(found.site.periods)
     if isinstance(found, StreetScenario):

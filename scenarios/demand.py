@@ -11,7 +11,7 @@ Seeds are kept apart by use: learn on `TRAINING_SEEDS`, choose on `VALIDATION_SE
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,8 +100,7 @@ class Demand:
         Args:
             seed: 0 or more; the ranges of this module say what for.
         """
-        if seed < 0:
-            raise InputError(f"demand seed is {seed}; allowed: 0 or more")
+        check_seed(seed)
         trips = [*self._vehicles(seed), *self._buses(seed), *self._people(seed)]
         trips.sort(key=lambda trip: (trip[0], trip[1]))
         lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<routes>"]
@@ -117,8 +116,7 @@ class Demand:
 
     def file(self, seed: int) -> Path:
         """The route file of one demand day, from the cache or freshly drawn."""
-        path = cache_folder() / "demand" / f"{self.site.id}-{self.key}" / f"{seed}.rou.xml"
-        return cached_file(path, lambda target: _write(target, self.xml(seed)))
+        return day_file(self.site.id, self.key, seed, lambda to: _write(to, self.xml(seed)))
 
     @cached_property
     def key(self) -> str:
@@ -309,6 +307,32 @@ class Demand:
             edges = " ".join([*origin.approach_edges, self.layout.legs[movement.to].out])
             lines.append(f'<route id="{name}" edges="{edges}"/>')
         return lines
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what is no demand day.
+
+    Raises:
+        InputError: The seed is negative.
+    """
+    if seed < 0:
+        raise InputError(f"demand seed is {seed}; allowed: 0 or more")
+
+
+def day_file(name: str, key: str, seed: int, write: Callable[[Path], None]) -> Path:
+    """The route file of one demand day, from the cache or freshly drawn.
+
+    Args:
+        name: Names the cache folder, with the key.
+        key: Identifies everything but the seed that the file depends on.
+        seed: The demand day.
+        write: Draws the day and writes it to a file.
+
+    Raises:
+        InputError: The seed is negative.
+    """
+    check_seed(seed)
+    return cached_file(cache_folder() / "demand" / f"{name}-{key}" / f"{seed}.rou.xml", write)
 
 
 def hourly_volumes(site: Site, name: str) -> tuple[float, ...]:

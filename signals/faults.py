@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from signals.detectors import DetectorKind, DetectorSpec
 from signals.errors import InputError, UnknownNameError
@@ -138,6 +138,11 @@ class FaultSpec:
             given["begin_s"] = clock_seconds(window["begin"])
             given["end_s"] = clock_seconds(window["end"])
         return cls(kind, **given)  # type: ignore[arg-type]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FaultSpec:
+        """Inverse of `dataclasses.asdict`, after JSON too."""
+        return cls(**{**data, "detectors": tuple(data["detectors"])})
 
     def matches(self, detector: DetectorSpec, junction: str = "") -> bool:
         """Whether the fault may hit a detector of a junction."""

@@ -80,20 +80,19 @@ class Plan:
         Raises:
             PlanError: The junction has no such phase.
         """
-        if self.later and self.at(clock_s) is not self:
-            return self.at(clock_s).wish(junction, clock_s)
-        position = (clock_s - self.offset_s) % self.cycle_s
-        for groups, seconds in self.steps:
+        plan = self.at(clock_s)
+        position = (clock_s - plan.offset_s) % plan.cycle_s
+        for groups, seconds in plan.steps:
             if position < seconds:
                 phase = junction.phase_of(groups)
                 if phase is None:
                     raise PlanError(
-                        f"plan '{self.name}' serves {', '.join(sorted(groups))} together, "
+                        f"plan '{plan.name}' serves {', '.join(sorted(groups))} together, "
                         f"which is no phase of junction {junction.id}"
                     )
                 return phase.index
             position -= seconds
-        raise PlanError(f"plan '{self.name}': its steps do not fill the cycle {self.cycle_s} s")
+        raise PlanError(f"plan '{plan.name}': its steps do not fill the cycle {plan.cycle_s} s")
 
     def validate(self, junction: Junction) -> None:
         """Refuse a plan that the guard could not follow to the second.

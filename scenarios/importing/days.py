@@ -19,9 +19,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from scenarios.cache import cache_folder, cached_file, digest
+from scenarios.cache import digest
+from scenarios.demand import day_file
 from scenarios.importing.inputs import DEFINITIONS, Element, flow_end_s, start_s
-from signals.errors import InputError, ScenarioError
+from signals.errors import ScenarioError
 
 _FLOW_OF = {"flow": "vehicle", "personFlow": "person", "containerFlow": "container"}
 _RATES = ("period", "vehsPerHour", "personsPerHour", "containersPerHour", "perHour", "probability")
@@ -48,10 +49,7 @@ class ImportedDemand:
 
     def file(self, seed: int) -> Path:
         """The route file of one demand day, from the cache or freshly drawn."""
-        if seed < 0:
-            raise InputError(f"demand seed is {seed}; allowed: 0 or more")
-        path = cache_folder() / "demand" / f"{self.name}-{self.key}" / f"{seed}.rou.xml"
-        return cached_file(path, lambda target: self._write(target, seed))
+        return day_file(self.name, self.key, seed, lambda target: self._write(target, seed))
 
     @property
     def key(self) -> str:

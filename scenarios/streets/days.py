@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from scenarios.cache import cache_folder, cached_file, digest
+from scenarios.cache import digest
+from scenarios.demand import check_seed, day_file
 from scenarios.network import write_text
 from scenarios.schema import Span, clock_s
 from scenarios.streets.demand import StreetDemand
 from scenarios.streets.junction_demand import Stretch, Trip
 from scenarios.streets.junctions import Streets
-from signals.errors import InputError
 from signals.plan import Plan
 
 DAY_S = 86_400
@@ -78,8 +78,7 @@ class DayDemand:
         Raises:
             InputError: The seed is negative.
         """
-        if seed < 0:
-            raise InputError(f"demand seed is {seed}; allowed: 0 or more")
+        check_seed(seed)
         routes: dict[tuple[str, ...], str] = {}
         trips: list[Trip] = []
         for part in self.parts:
@@ -88,9 +87,8 @@ class DayDemand:
 
     def file(self, seed: int) -> Path:
         """The route file of one demand day, from the cache or freshly drawn."""
-        folder = cache_folder() / "demand" / f"{self.streets.site.id}-{self.key}"
-        return cached_file(
-            folder / f"{seed}.rou.xml", lambda target: write_text(target, self.xml(seed))
+        return day_file(
+            self.streets.site.id, self.key, seed, lambda to: write_text(to, self.xml(seed))
         )
 
     @cached_property

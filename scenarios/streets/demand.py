@@ -17,8 +17,8 @@ from typing import Final, cast
 import numpy as np
 
 from scenarios import demand as single
-from scenarios.cache import cache_folder, cached_file, digest
-from scenarios.demand import QUARTER_S, hourly_volumes, speed_factor
+from scenarios.cache import digest
+from scenarios.demand import QUARTER_S, check_seed, day_file, hourly_volumes, speed_factor
 from scenarios.network import write_text
 from scenarios.schema import Site, clock_s
 from scenarios.specials import arrivals
@@ -28,7 +28,7 @@ from scenarios.streets.flows import (
     Move,
     Place,
     edges_of,
-    entry_volume_veh_h,
+    entry_share,
     mean_flows,
     path_between,
 )
@@ -100,8 +100,7 @@ class StreetDemand:
         Raises:
             InputError: The seed is negative.
         """
-        if seed < 0:
-            raise InputError(f"demand seed is {seed}; allowed: 0 or more")
+        check_seed(seed)
         routes: dict[tuple[str, ...], str] = {}
         return self.document(self.trips(seed, routes), routes)
 
@@ -136,9 +135,8 @@ class StreetDemand:
 
     def file(self, seed: int) -> Path:
         """The route file of one demand day, from the cache or freshly drawn."""
-        folder = cache_folder() / "demand" / f"{self.streets.site.id}-{self.key}"
-        return cached_file(
-            folder / f"{seed}.rou.xml", lambda target: write_text(target, self.xml(seed))
+        return day_file(
+            self.streets.site.id, self.key, seed, lambda to: write_text(to, self.xml(seed))
         )
 
     @cached_property
@@ -201,12 +199,8 @@ class StreetDemand:
         site = self.streets.site
         hours = hourly_volumes(cast(Site, site), site.demand.entries[".".join(place)].volume)
         starts = self.begin_s + QUARTER_S * np.arange(len(quarters))
-        shape = np.asarray([hours[int(start) // 3600 % 24] for start in starts], dtype=float)
-        mean = entry_volume_veh_h(self.streets, place, self.base)
-        span = self.streets.site.periods[self.base]
-        typical = [hours[second // 3600] for second in range(span.begin_s, span.end_s, 60)]
-        usual = np.mean(typical) if self.stretch else shape.mean()
-        rates: np.ndarray = shape / usual * mean * quarters
+        volumes = np.asarray([hours[int(start) // 3600 % 24] for start in starts], dtype=float)
+        rates: np.ndarray = volumes * entry_share(self.streets, place, self.base) * quarters
         return rates * self._day_factor(seed, number)
 
     def _vehicles(self, seed: int, routes: dict[tuple[str, ...], str]) -> Iterator[Trip]:

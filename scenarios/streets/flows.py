@@ -47,6 +47,13 @@ class Flows:
         return self.approach[place] + buses
 
 
+def entry_share(streets: Streets, place: Place, base: str) -> float:
+    """General traffic that enters by an outer leg / volume of its street, in an ordinary period."""
+    demand = streets.site.demand
+    entry = demand.entries[".".join(place)]
+    return entry.share.value[base] * demand.level.value.get(entry.volume, {}).get(base, 1.0)
+
+
 def entry_volume_veh_h(streets: Streets, place: Place, period: str) -> float:
     """Mean general traffic that enters by an outer leg during a period (veh/h)."""
     demand = streets.site.demand
@@ -59,8 +66,7 @@ def entry_volume_veh_h(streets: Streets, place: Place, period: str) -> float:
     for second in range(span.begin_s, span.end_s, 60):
         seconds[second // 3600] += min(60, span.end_s - second)
     mean = float(np.dot(seconds, hours) / seconds.sum())
-    level = demand.level.value.get(entry.volume, {}).get(base, 1.0)
-    return mean * entry.share.value[base] * level
+    return mean * entry_share(streets, place, base)
 
 
 def mean_flows(streets: Streets, period: str) -> Flows:

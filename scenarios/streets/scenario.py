@@ -91,6 +91,11 @@ class StreetScenario:
         return (*self.site.periods, *self.site.specials)
 
     @property
+    def days(self) -> tuple[str, ...]:
+        """Whole days, which have their own plans for each part."""
+        return tuple(self.site.days)
+
+    @property
     def street_names(self) -> dict[str, str]:
         """Leg to the street's name; in a network the leg with its junction."""
         alone = len(self.site.junctions) == 1
@@ -108,10 +113,10 @@ class StreetScenario:
         """
         if name is None:
             name = next(iter(self.site.periods))
-        allowed = (*self.periods, *self.site.days)
+        allowed = (*self.periods, *self.days)
         if name not in allowed:
             raise UnknownNameError("period", name, allowed)
-        if name in self.site.days:
+        if name in self.days:
             return name, day_span(self.streets, name)
         return name, self.site.periods[self.streets.base(name)]
 
@@ -122,7 +127,7 @@ class StreetScenario:
             ScenarioError: one breaks its junction's timing or names no phase.
         """
         name = self.period(period)[0]
-        if name in self.site.days:
+        if name in self.days:
             parts = day_parts(self.streets, name)
             return tuple(
                 day_plan(name, [(stretch.begin_s, part.plan(base)) for stretch, base in parts])
@@ -134,7 +139,7 @@ class StreetScenario:
     def demand(self, period: str | None) -> StreetDemand | DayDemand:
         """The demand of a period."""
         name = self.period(period)[0]
-        return DayDemand(self.streets, name) if name in self.site.days else self.steady(name)
+        return DayDemand(self.streets, name) if name in self.days else self.steady(name)
 
     def steady(self, period: str | None) -> StreetDemand:
         """The demand of a period with one set of shares and plans: any but a whole day.
@@ -143,7 +148,7 @@ class StreetScenario:
             InputError: It is a whole day.
         """
         name = self.period(period)[0]
-        if name in self.site.days:
+        if name in self.days:
             raise InputError(
                 f"'{name}' is a whole day of several periods, and this looks at one; "
                 f"allowed: {', '.join([*self.site.periods, *self.site.specials])}"
@@ -155,7 +160,7 @@ class StreetScenario:
         name = self.period(period)[0]
         special = self.streets.special(name)
         files = [self.network.stops_file]
-        if name in self.site.days:
+        if name in self.days:
             holds = [(part.begin_s, base) for part, base in day_parts(self.streets, name)]
         else:
             base = self.streets.base(name)

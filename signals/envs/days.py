@@ -63,6 +63,11 @@ class Days:
             raise InputError(f"walkers_share is {walkers_share}; give two shares from 0 to 1")
         self._walkers_share = walkers_share
 
+    @property
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """Period to the clock times of its begin and end (s since midnight)."""
+        return {world.period: (world.begin_s, world.end_s) for world in self.worlds}
+
     def draw(self, random: np.random.Generator, options: Mapping[str, Any] | None) -> Day:
         """The next run.
 

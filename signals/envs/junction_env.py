@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from signals.envs.days import TRAINING_DAYS, Days
 from signals.errors import InputError
-from signals.faults import FaultSpec, as_faults, check_faults
+from signals.faults import FaultSpec, as_faults, check_faults, check_windows
 from signals.observation import Observation, ObservationSpec
 from signals.recording import Recorder
 from signals.rewards import reward_named
@@ -79,6 +79,7 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         self._recorder = recorder
         self._episode = Episode(self._days.worlds[0], self._backend, recorder)
         check_faults(specs, {self.junction.id: self._episode.spec.detectors})
+        check_windows(specs, self._days.spans)
         self._seen: Observation | None = None
         self.observation_space = self._episode.spec.space()
         self.action_space = gymnasium.spaces.Discrete(len(self.junction.phases))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from signals.encoder import Encoder, Padder
 from signals.envs.days import Days
 from signals.errors import InputError, UnknownNameError
-from signals.faults import FaultSpec, as_faults, check_faults
+from signals.faults import FaultSpec, as_faults, check_faults, check_windows
 from signals.features import Maxima
 from signals.observation import maxima_of
 from signals.recording import Recorder
@@ -163,6 +163,7 @@ class NetworkRun:
             settings.faults,
             {run.junction.id: run.spec.detectors for run in self.episode.junctions},
         )
+        check_windows(settings.faults, self._days.spans)
 
     def _take(self, episode: Episode) -> None:
         """Derive what does not change while the junctions are the same."""

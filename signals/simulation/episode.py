@@ -96,7 +96,7 @@ class JunctionRun:
 
     def plan_wish(self, clock_s: float) -> int:
         """The plan's phase at a clock time, remembered for every second of the cycle."""
-        plan = self.plan.at(clock_s) if self.plan.later else self.plan
+        plan = self.plan.at(clock_s)
         second = int(clock_s - plan.offset_s) % plan.cycle_s
         found = self._wishes.get((plan.name, second))
         if found is None:
