@@ -288,9 +288,14 @@ def _days(site: StreetSite) -> Iterator[Problem]:
             yield ("days", name), f"begins at {min(parts)}; a day begins at '00:00'"
         if list(parts) != sorted(parts):
             yield ("days", name), "has its times out of order; put the earlier ones first"
-        for clock, period in parts.items():
-            if period not in site.periods:
-                yield ("days", name, clock), unknown("ordinary period", period, site.periods)
+        for clock, part in parts.items():
+            if part.period not in site.periods:
+                yield ("days", name, clock), unknown("ordinary period", part.period, site.periods)
+            if part.level is not None and not 0 < part.level.value <= 3:
+                yield (
+                    ("days", name, clock, "level"),
+                    f"is {part.level.value:g}; general traffic / volume, above 0 to 3",
+                )
 
 
 def _specials(streets: Streets) -> Iterator[Problem]:

@@ -21,11 +21,11 @@ DAY_S = 86_400
 
 def day_parts(streets: Streets, name: str) -> list[tuple[Stretch, str]]:
     """The parts of a day, each with the period whose shares and plans hold in it."""
-    entries = sorted((clock_s(clock), period) for clock, period in streets.site.days[name].items())
+    entries = [(clock_s(clock), part) for clock, part in sorted(streets.site.days[name].items())]
     ends = [*[begin_s for begin_s, _ in entries[1:]], DAY_S]
     return [
-        (Stretch(begin_s, end_s, number), period)
-        for number, ((begin_s, period), end_s) in enumerate(zip(entries, ends, strict=True))
+        (Stretch(begin_s, end_s, number, part.level.value if part.level else 1.0), part.period)
+        for number, ((begin_s, part), end_s) in enumerate(zip(entries, ends, strict=True))
     ]
 
 

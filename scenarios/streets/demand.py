@@ -201,7 +201,8 @@ class StreetDemand:
         starts = self.begin_s + QUARTER_S * np.arange(len(quarters))
         volumes = np.asarray([hours[int(start) // 3600 % 24] for start in starts], dtype=float)
         rates: np.ndarray = volumes * entry_share(self.streets, place, self.base) * quarters
-        return rates * self._day_factor(seed, number)
+        level = self.stretch.level if self.stretch else 1.0
+        return rates * level * self._day_factor(seed, number)
 
     def _vehicles(self, seed: int, routes: dict[tuple[str, ...], str]) -> Iterator[Trip]:
         ways: dict[tuple[Move, ...], tuple[str, ...]] = {}

@@ -28,11 +28,13 @@ class Stretch:
         begin_s: Clock time of its begin (s since midnight).
         end_s: Clock time of its end.
         number: Which part of the day, from 0; sets names and random streams apart.
+        level: General traffic / volume of its hours.
     """
 
     begin_s: int
     end_s: int
     number: int
+    level: float = 1.0
 
 
 @dataclass(frozen=True)

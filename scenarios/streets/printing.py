@@ -73,7 +73,10 @@ def print_network(console: Console, found: StreetScenario) -> None:
             )
         console.print(f"\n[bold]{period}[/bold] like {special.like}: {'; '.join(what)}")
     for name, parts in found.site.days.items():
-        text = ", ".join(f"{clock} {period}" for clock, period in sorted(parts.items()))
+        text = ", ".join(
+            f"{clock} {part.period}" + (f" at {part.level.value:g}" if part.level else "")
+            for clock, part in sorted(parts.items())
+        )
         console.print(f"\n[bold]{name}[/bold] to midnight, plans and shares from {text}")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from scenarios.faults import FaultEntry
 from scenarios.schema import (
@@ -224,12 +224,28 @@ class Defaults(_Strict):
     sequence: list[str] = Field(default_factory=list)
 
 
+class DayPart(_Strict):
+    """What holds from a clock time of a whole day on; a bare name is a period.
+
+    Attributes:
+        period: Whose shares and plans.
+        level: General traffic / volume of the hours.
+    """
+
+    period: Name
+    level: Marked[float] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, given: object) -> object:
+        return {"period": given} if isinstance(given, str) else given
+
+
 class StreetSite(_Strict):
     """A whole site file of the second format.
 
     Attributes:
-        days: Runs to the end of the day: clock times, and the period whose shares and plans hold
-            from then on.
+        days: Runs to the end of the day: clock times, and what holds from then on.
     """
 
     format: Literal[2]
@@ -243,7 +259,7 @@ class StreetSite(_Strict):
     demand: StreetDemand
     periods: Annotated[dict[Name, Span], Field(min_length=1)]
     specials: dict[Name, Special] = Field(default_factory=dict)
-    days: dict[Name, Annotated[dict[Clock, Name], Field(min_length=1)]] = Field(
+    days: dict[Name, Annotated[dict[Clock, DayPart], Field(min_length=1)]] = Field(
         default_factory=dict
     )
     corridors: dict[Name, Corridor] = Field(default_factory=dict)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals.envs.days import TRAINING_DAYS, Days
+from signals.envs.wishes import check_wish
 from signals.errors import InputError
 from signals.faults import FaultSpec, as_faults, check_faults, check_windows
 from signals.observation import Observation, ObservationSpec
@@ -141,8 +142,12 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         Returns:
             Observation arrays, reward, terminated (never), truncated (the period is over), info
             with the parts of the reward in ``reward_parts``.
+
+        Raises:
+            InputError: There is no such phase.
         """
         wish = int(action)
+        check_wish(wish, len(self.junction.phases))
         if self._recorder is not None:
             self._recorder.decision(self.observation, self._episode.last_readings, wish)
         begun_s = self._episode.clock_s

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from signals.encoder import Encoder, Padder
 from signals.envs.days import Days
+from signals.envs.wishes import check_wish
 from signals.errors import InputError, UnknownNameError
 from signals.faults import FaultSpec, as_faults, check_faults, check_windows
 from signals.features import Maxima
@@ -229,9 +230,13 @@ class NetworkRun:
         """Wish for phases and let ``decision_interval_s`` seconds pass.
 
         Args:
-            wishes: Phase index for each controlled junction.
+            wishes: Phase index for each controlled junction; one of padding is not granted.
+
+        Raises:
+            InputError: A wish is no phase of any junction.
         """
         for index, wish in zip(self._own, wishes, strict=True):
+            check_wish(wish, self.maxima.phases)
             self._wishes[index] = int(wish)
         begun_s = self._episode.clock_s
         self._episode.run(self._wishes, self._settings.decision_interval_s)

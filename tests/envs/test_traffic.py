@@ -94,3 +94,12 @@ def test_a_fault_that_never_holds_is_refused() -> None:
     for make in (JunctionEnv, NetworkEnv):
         with pytest.raises(InputError, match="never holds in what is run: night 02:00-03:00"):
             make("gangnam", "night", faults=["loss:0.3@17:00-18:00"])
+
+
+@pytest.mark.parametrize("wish", [-1, 99])
+def test_a_wish_for_no_phase_is_refused(network: World, wish: int) -> None:
+    env = NetworkEnv(network, control=[network.junctions[0].id])
+    env.reset(seed=1)
+    with pytest.raises(InputError, match=rf"action {wish} is no phase; allowed: 0 to \d"):
+        env.step({network.junctions[0].id: wish})
+    env.close()

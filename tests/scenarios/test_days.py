@@ -58,6 +58,30 @@ def test_demand_follows_the_hours(tmp_path: Path) -> None:
     assert hours[8] > 2 * hours[2]
 
 
+def test_a_level_thins_the_general_traffic_of_its_hours(tmp_path: Path) -> None:
+    def hours(level: str) -> Counter[int]:
+        part = f"{{period: midday, level: {{value: {level}, mark: G, source: assumed}}}}"
+        text = re.sub(
+            r"  day: \{.*\}",
+            f'  day: {{"00:00": night, "12:00": {part}, "16:00": midday}}',
+            read_text(SCHOOL, "site"),
+        )
+        folder = tmp_path / level
+        folder.mkdir()
+        (folder / "site.yaml").write_text(text, encoding="utf-8")
+        found = load(str(folder))
+        assert isinstance(found, StreetScenario)
+        departs = re.findall(
+            r'type="(?:car|taxi|truck)"[^>]* depart="([\d.]+)"', found.demand("day").xml(3)
+        )
+        return Counter(int(float(depart) // 3600) for depart in departs)
+
+    whole, half = hours("1"), hours("0.5")
+    assert all(whole[hour] == half[hour] for hour in (*range(12), *range(16, 24)))
+    thinned = sum(half[hour] for hour in range(12, 16)) / sum(whole[hour] for hour in range(12, 16))
+    assert thinned == pytest.approx(0.5, abs=0.05)
+
+
 def test_plans_take_over_lawfully() -> None:
     place = world("school_zone", "day")
     place = replace(place, begin_s=6 * 3600 - 300, end_s=6 * 3600 + 600)
@@ -88,6 +112,9 @@ def test_plans_take_over_lawfully() -> None:
         ('"00:00": night, "25:00": am_peak', r"a clock time in quotes, from '00:00' to '23:59'"),
         ('"00:00": night, 6:00: am_peak', r"a clock time in quotes"),
         ("", r"give at least 1"),
+        ('"00:00": {period: night, level: 0.9}', r"level"),
+        ('"00:00": {period: night, level: {value: 4, mark: G, source: a}}', r"level: is 4; .*to 3"),
+        ('"00:00": {of: night}', r"period"),
     ],
 )
 def test_days_that_are_none_are_refused(given: str, words: str, tmp_path: Path) -> None:
