@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from agents.resolve import BUNDLE_SUFFIX
 from signals.contract import Contract, TimedPlan, signing_key, write_bundle
+from signals.drift import RANGES, observed_ranges
 from signals.errors import (
     InputError,
     MissingDependencyError,
@@ -208,7 +209,7 @@ def export(run: Path, out: Path, key: Path | None, name: str | None, force: bool
         ),
         policy=policy,
         decision_interval_s=int(opened.config["hyperparameters"]["decision_interval_s"]),
-        training=opened.config,
+        training={**opened.config, RANGES: observed_ranges(observations["movements"])},
         evaluation={
             **opened.metrics,
             "export_check": {

@@ -14,12 +14,13 @@ from pathlib import Path
 from signals.contract import (
     SIGNING_KEY_FILE,
     Bundle,
+    Contract,
     key_folder,
     public_key_of,
     read_bundle,
     signing_key,
 )
-from signals.errors import BundleError, InputError
+from signals.errors import BundleError, ContractError, InputError
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -34,13 +35,62 @@ def load_trusted(path: Path, trusted: Iterable[str]) -> Bundle:
     Raises:
         BundleError: Broken, changed, or signed by another key.
     """
-    bundle = read_bundle(path)
+    return trust(read_bundle(path), path, trusted)
+
+
+def trust(bundle: Bundle, path: Path, trusted: Iterable[str]) -> Bundle:
+    """The bundle, if somebody we trust has signed it.
+
+    Args:
+        bundle: Verified.
+        path: Named in errors.
+        trusted: Public keys, 64 hex digits each.
+
+    Raises:
+        BundleError: Signed by another key.
+    """
     if bundle.public_key not in set(trusted):
         raise BundleError(
             f"bundle {path} is signed by {bundle.public_key}, which is not trusted; if you know "
             f"that key, pass '--trust {bundle.public_key}' or put it into {key_folder()}/NAME.pub"
         )
     return bundle
+
+
+def check_same_street(known: Contract, given: Contract) -> None:
+    """Refuse a bundle made for another street than the one that is in service there.
+
+    Args:
+        known: Contract of the bundle in service.
+        given: Contract of the one that is to follow it.
+
+    Raises:
+        ContractError: Names the first difference: junction, phases, timing or observation.
+    """
+    old, new = known.junction, given.junction
+    differences = (
+        ("junction", old.id, new.id),
+        ("signal groups", [g.id for g in old.groups], [g.id for g in new.groups]),
+        ("phases", [p.groups for p in old.phases], [p.groups for p in new.phases]),
+        *(
+            (f"timing of {name}", row, new.timing.groups.get(name))
+            for name, row in old.timing.groups.items()
+        ),
+        ("timing", old.timing, new.timing),
+        ("observation spec", known.spec_hash, given.spec_hash),
+    )
+    for what, was, now in differences:
+        if was != now:
+            raise ContractError(
+                f"bundle '{given.name}' has another {what} than '{known.name}', which is in "
+                f"service at {old.id}: {_short(now)} instead of {_short(was)}; controllers would "
+                "refuse it, export it for this junction, or say --new-street if the street changed"
+            )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def trusted_keys(further: Iterable[str] = ()) -> frozenset[str]:

@@ -63,6 +63,11 @@ _EXTRAS: Final = {
     "onnxruntime": "serve",
     "cryptography": "serve",
     "structlog": "serve",
+    "sqlalchemy": "serve",
+    "alembic": "serve",
+    "psycopg": "postgres",
+    "orjson": "serve",
+    "prometheus_client": "serve",
 }
 """Modules that are not everybody's, and the extra that brings each."""
 

@@ -315,6 +315,21 @@ def read_bundle(path: Path) -> Bundle:
             f"cannot read bundle {path}: {error.strerror or error}; give a file that "
             "'signals export' wrote"
         ) from error
+    return open_bundle(data, path)
+
+
+def open_bundle(data: bytes, path: Path) -> Bundle:
+    """Verify every byte of a bundle that was read already.
+
+    Args:
+        data: The whole file.
+        path: Named in errors.
+
+    Raises:
+        BundleError: Damaged, changed after signing, or not signed.
+        ContractError: Intact, but its contract cannot be kept by this version.
+        MissingDependencyError: cryptography is not installed.
+    """
     members = _unpack(path, data)
     policy, promised = members[POLICY_FILE], members[CONTRACT_FILE]
     public_key = _verify(path, policy, promised, members[SIGNATURE_FILE])

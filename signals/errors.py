@@ -17,7 +17,8 @@
     │   └── MissingDependencyError  an extra that is not installed
     └── WorkError                 exit 1: the work was understood and failed
         ├── SimulationError       SUMO refused or ended early
-        └── ServiceError          a policy service that cannot be reached
+        ├── ServiceError          a policy service that cannot be reached
+        └── RegistryError         a registry that cannot be reached or refuses
 
 Every message is one line: what was given, what is allowed, what to do.
 """
@@ -121,3 +122,7 @@ class SimulationError(WorkError):
 
 class ServiceError(WorkError):
     """A policy service cannot be reached or answers nonsense."""
+
+
+class RegistryError(WorkError):
+    """The registry's database cannot be reached, or refuses what was asked."""

@@ -1,0 +1,1 @@
+"""What the street remembers: bundles, deployments, decisions, overrides, events, keys."""
