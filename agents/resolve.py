@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agents.base import Agent
-from agents.classical import NAMES, make, parse
+from agents.classical import NAMES, make_all, parse
 from signals.errors import ContractError, RunFolderError, UnknownNameError
 from signals.observation import ObservationSpec
 from signals.world import World
@@ -63,10 +63,7 @@ def agents_for(spec: str, world: World) -> tuple[Agent, ...]:
         MissingDependencyError: A learned agent needs an extra that is not installed.
     """
     if spec.partition(":")[0] in NAMES:
-        return tuple(
-            make(spec, junction, plan)
-            for junction, plan in zip(world.junctions, world.plans, strict=True)
-        )
+        return make_all(spec, world.junctions, world.plans)
     check_spec(spec)
     path = Path(spec).expanduser()
     return _from_run(path, world) if path.is_dir() else _from_bundle(path, world)

@@ -246,6 +246,7 @@ class Encoder:
             near_speed_mps=self._mean("near_zone", values[:, 3], clean),
             far_speed_mps=self._mean("far_zone", values[:, 3], clean),
             occupied=occupied[lists["stop_loop"]].max(axis=1),
+            occupancy=self._occupancy(clean[:, 4], alive.reshape(len(_SUMMED), self._size)[stop]),
             gap_s=gaps[lists["stop_loop"]].min(axis=1),
             advance_gap_s=gaps[lists["advance_loop"]].min(axis=1),
             passed=count[stop],
@@ -254,6 +255,15 @@ class Encoder:
             waiting=stopped[walk],
             missing=_sums(self._own_rows, dead[self._own] * self._own_share, self._size),
         )
+
+    def _occupancy(
+        self, occupied: NDArray[np.float64], alive: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        total = self._sum("stop_loop", occupied)
+        share: NDArray[np.float64] = np.divide(
+            total, alive, out=np.zeros(self._size), where=alive > 0
+        )
+        return share
 
     def _mean(
         self, kind: DetectorKind, speeds: NDArray[np.float64], clean: NDArray[np.float64]

@@ -101,6 +101,7 @@ class Measures:
         near_speed_mps: Mean speed near; the limit when empty (m/s).
         far_speed_mps: Mean speed far; the limit when empty (m/s).
         occupied: A stop-line loop is occupied.
+        occupancy: Share of its stop-line loops that are occupied.
         gap_s: Shortest time since a vehicle left one of its loops (s).
         advance_gap_s: The same of its advance loops (s).
         passed: Vehicles counted at the stop line since the start.
@@ -118,6 +119,7 @@ class Measures:
     near_speed_mps: NDArray[np.float64]
     far_speed_mps: NDArray[np.float64]
     occupied: NDArray[np.float64]
+    occupancy: NDArray[np.float64]
     gap_s: NDArray[np.float64]
     advance_gap_s: NDArray[np.float64]
     passed: NDArray[np.float64]

@@ -7,13 +7,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agents.base import Agent
 from agents.classical.actuated import Actuated
+from agents.classical.degree_of_saturation import DegreeOfSaturation
 from agents.classical.fixed_time import FixedTime
 from agents.classical.max_pressure import MaxPressure
+from agents.classical.max_wave import MaxWave
+from agents.classical.schedule_driven import ScheduleDriven
+from agents.classical.sotl import Sotl
 from agents.classical.webster import Webster
 from signals.errors import InputError, UnknownNameError
 from signals.junction import Junction
@@ -23,7 +27,11 @@ _MAKERS: Mapping[str, Callable[..., Agent]] = {
     "fixed_time": FixedTime,
     "webster": Webster,
     "actuated": Actuated,
+    "sotl": Sotl,
     "max_pressure": MaxPressure,
+    "max_wave": MaxWave,
+    "degree_of_saturation": DegreeOfSaturation,
+    "schedule_driven": ScheduleDriven,
 }
 
 _BOUNDS: Mapping[str, Mapping[str, tuple[float, float]]] = {
@@ -41,6 +49,27 @@ _BOUNDS: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "moving_weight": (0, 10),
         "lane_power": (0, 1),
     },
+    "sotl": {"threshold_veh_s": (1, 100_000), "platoon_veh": (0, 50)},
+    "max_wave": {
+        "decision_interval_s": (1, 300),
+        "bonus": (0, 100),
+        "moving_weight": (0, 10),
+        "lane_power": (0, 1),
+    },
+    "degree_of_saturation": {
+        "goal": (0.1, 1),
+        "step_s": (1, 60),
+        "offset_step_s": (0, 30),
+        "max_cycle_s": (30, 600),
+        "space_s": (0, 3),
+    },
+    "schedule_driven": {
+        "decision_interval_s": (1, 30),
+        "horizon_s": (10, 600),
+        "width": (1, 1000),
+        "max_share": (0.1, 10),
+        "tail_s": (0, 600),
+    },
 }
 """What each parameter may be; beyond it an agent would not do what its name says."""
 
@@ -48,7 +77,11 @@ NAMES: Mapping[str, str] = {
     "fixed_time": "the time-of-day plan of the period (고정식)",
     "webster": "the plan's order with cycle and splits by Webster from measured volumes",
     "actuated": "the plan's order with gap-out and max-out per phase (감응식)",
+    "sotl": "self-organising: the phase whose reds have gathered enough vehicle seconds",
     "max_pressure": "the open phase whose lanes are fuller than their exits by most",
+    "max_wave": "the open phase with the most vehicles queued and on their way",
+    "degree_of_saturation": "COSMOS-style: cycle, splits, offset from measured saturation (포화도)",
+    "schedule_driven": "rolling horizon: the schedule of least delay for what is seen coming",
 }
 """Name to one line about it."""
 
@@ -83,6 +116,26 @@ def make(name: str, junction: Junction, plan: Plan) -> Agent:
     if parameters:
         agent.name = name
     return agent  # type: ignore[no-any-return]
+
+
+def make_all(name: str, junctions: Sequence[Junction], plans: Sequence[Plan]) -> tuple[Agent, ...]:
+    """Build a classical agent for each junction of a network, and link those that work together.
+
+    Args:
+        name: As for `make`.
+        junctions: Junctions to control.
+        plans: Their plans for the period.
+
+    Raises:
+        InputError: As `make`.
+    """
+    agents: list[Any] = [
+        make(name, junction, plan) for junction, plan in zip(junctions, plans, strict=True)
+    ]
+    for agent in agents:
+        if len(agents) > 1 and hasattr(agent, "link"):
+            agent.link(agents)
+    return tuple(agents)
 
 
 def parse(name: str) -> tuple[str, dict[str, float]]:
@@ -128,4 +181,17 @@ def parse(name: str) -> tuple[str, dict[str, float]]:
     return base, parameters
 
 
-__all__ = ["NAMES", "Actuated", "FixedTime", "MaxPressure", "Webster", "make", "parse"]
+__all__ = [
+    "NAMES",
+    "Actuated",
+    "DegreeOfSaturation",
+    "FixedTime",
+    "MaxPressure",
+    "MaxWave",
+    "ScheduleDriven",
+    "Sotl",
+    "Webster",
+    "make",
+    "make_all",
+    "parse",
+]

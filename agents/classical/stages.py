@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from signals.errors import PlanError
@@ -68,3 +69,21 @@ def stages(junction: Junction, plan: Plan) -> tuple[Stage, ...]:
             )
         )
     return tuple(found)
+
+
+def position(phases: Sequence[int], phase: int, expected: int) -> int | None:
+    """The turn in which a phase runs: the expected one, or the next of that phase after it.
+
+    Args:
+        phases: Phase of each turn.
+        phase: Phase that runs.
+        expected: Turn that it should be.
+
+    Returns:
+        Its index, or None of a phase that is in no turn.
+    """
+    for step in range(len(phases)):
+        index = (expected + step) % len(phases)
+        if phases[index] == phase:
+            return index
+    return None

@@ -12,14 +12,13 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.classical.cycle import lost_times_s, timing
 from agents.classical.stages import stages
 from signals import capacity
 from signals.junction import Junction
 from signals.observation import Observation
 from signals.plan import Plan
 
-_LOST_PER_CHANGE_S = 2.0
-"""Start-up loss that the end of yellow does not give back (s, assumed)."""
 _HIDDEN_DEMAND = 1.15
 """Demand over counted volume of a movement whose queue seldom clears (assumed)."""
 _SMOOTHING = 0.05
@@ -127,18 +126,7 @@ class Webster:
                     )
             ratios.append(need)
         shortest = [stage.shortest_s for stage in self._stages]
-        lost = [
-            _LOST_PER_CHANGE_S
-            + max(
-                (
-                    self._junction.timing.groups[group].all_red_s
-                    for group in stage.ending
-                    if self._rows[group]
-                ),
-                default=0,
-            )
-            for stage in self._stages
-        ]
+        lost = lost_times_s(self._junction, self._stages)
         least_s = math.ceil(
             capacity.webster_cycle_s(
                 sum(lost),
@@ -147,16 +135,11 @@ class Webster:
                 maximum_s=max(self._max_cycle_s, sum(shortest)),
             )
         )
-        # Where walks hold some phases long, Webster's cycle starves the others: lengthen it until
-        # every phase is below the wanted degree of saturation.
-        best = float("inf")
-        for cycle_s in range(least_s, max(self._max_cycle_s, least_s) + 1):
-            splits = capacity.splits_s(cycle_s, ratios, shortest, lost)
-            worst = max(
-                need * cycle_s / max(split_s - lost_s, 1.0)
-                for need, split_s, lost_s in zip(ratios, splits, lost, strict=True)
-            )
-            if worst < best - 1e-9:
-                best, self.cycle_s, self._splits = worst, cycle_s, list(splits)
-            if worst <= self._saturation_goal:
-                break
+        self.cycle_s, self._splits = timing(
+            ratios,
+            shortest,
+            lost,
+            least_cycle_s=least_s,
+            most_cycle_s=self._max_cycle_s,
+            goal=self._saturation_goal,
+        )
