@@ -13,7 +13,7 @@ import click
 from signals.options import FiniteRange
 
 if TYPE_CHECKING:
-    from controllers.gateway import SimulatedController
+    from controllers.simulated import SimulatedController
     from signals.world import World
 
 
@@ -57,7 +57,8 @@ def gateway(
 
     The controller follows its own plan whenever the service is silent, late, refuses or says so.
     """
-    from controllers.gateway import SimulatedController, output_folder, shortened
+    from controllers.outputs import output_folder
+    from controllers.simulated import SimulatedController, shortened
     from signals.metrics import summarise
     from signals.recording import Recorder
     from signals.schedule import Schedule
@@ -116,7 +117,7 @@ def _progress(world: World) -> Iterator[Callable[[SimulatedController], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from controllers.gateway import clock
+    from controllers.simulated import clock
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -68,6 +68,7 @@ _EXTRAS: Final = {
     "psycopg": "postgres",
     "orjson": "serve",
     "prometheus_client": "serve",
+    "pysnmp": "serve",
 }
 """Modules that are not everybody's, and the extra that brings each."""
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from controllers.gateway import SimulatedController, clock, output_folder, shortened
 from controllers.gateway_cli import gateway
+from controllers.outputs import output_folder
 from controllers.poller import Poller
 from controllers.runtime import DecisionRequest
+from controllers.simulated import SimulatedController, clock, shortened
 from signals.contract import Bundle
 from signals.detectors import missing
 from signals.errors import InputError, OutputError

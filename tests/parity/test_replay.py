@@ -10,7 +10,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from controllers.gateway import SimulatedController
+from controllers.simulated import SimulatedController
 from signals.contract import Bundle
 from signals.observation import ObservationSpec
 from signals.policy import OnnxPolicy

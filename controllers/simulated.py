@@ -9,12 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from controllers.poller import TIMEOUT_S, Poller
 from controllers.runtime import Command, DecisionRequest
 from signals.detectors import Readings
-from signals.errors import OutputError
 from signals.recording import Recorder
 from signals.simulation.backend import Backend, RunOptions
 from signals.simulation.episode import Episode
@@ -198,19 +196,3 @@ def shortened(world: World, minutes: float | None) -> World:
     if minutes is None:
         return world
     return replace(world, end_s=min(world.end_s, world.begin_s + round(60 * minutes)))
-
-
-def output_folder(folder: Path) -> Path:
-    """Make a folder for the results.
-
-    Raises:
-        OutputError: It cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
-    return folder
