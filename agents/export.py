@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from signals.errors import (
     MissingDependencyError,
     OutputError,
     RunFolderError,
+    UnknownNameError,
     WorkError,
 )
 from signals.observation import ObservationSpec
@@ -135,28 +136,62 @@ def recorded_observations(folder: Path) -> dict[str, NDArray[np.float32]]:
     return arrays
 
 
-def _worlds(run: TrainedRun) -> list[World]:
-    """The worlds of the run, one a period, as they are now.
+def _worlds(run: TrainedRun, scenario: str | None, junction: str | None) -> list[World]:
+    """The worlds of one junction, one a period, as they are now.
 
     Raises:
+        InputError: The run is for many junctions and none is named.
         RunFolderError: The scenario has another observation than the run was trained with.
     """
     try:
-        scenario, periods = run.config["scenario"], list(run.config["periods"])
+        single = [{"scenario": run.config["scenario"], "periods": run.config["periods"]}]
+        courses = {
+            course["scenario"]: list(course["periods"])
+            for course in run.config.get("courses", single)
+        }
     except (KeyError, TypeError) as error:
         raise RunFolderError(f"{run.folder}/config.json names no scenario and periods") from error
-    worlds = [resolve(scenario, period) for period in periods]
-    if not worlds:
+    if scenario is None:
+        if len(courses) != 1:
+            raise InputError(
+                f"{run.folder} is a policy for any junction; name the one to export it for with "
+                "--scenario"
+            )
+        scenario = next(iter(courses))
+    if scenario in courses:
+        periods = courses[scenario]
+    else:
+        from scenarios.catalog import find
+
+        periods = list(find(scenario).periods)
+    if not periods:
         raise RunFolderError(f"{run.folder}/config.json names no period")
+    worlds = [only_junction(resolve(scenario, period), junction) for period in periods]
     for world in worlds:
         found = ObservationSpec(world.junction).hash
-        if found != run.spec_hash:
+        if run.spec_hash and found != run.spec_hash:
             raise RunFolderError(
                 f"{run.folder} was trained for observation {run.spec_hash[:12]}, "
                 f"{world.scenario}/{world.period} now has {found[:12]}: its junction, timing or "
                 "detectors differ; train it anew"
             )
     return worlds
+
+
+def only_junction(world: World, name: str | None) -> World:
+    """A network reduced to one of its junctions.
+
+    Raises:
+        UnknownNameError: It has no junction of that name.
+    """
+    ids = [junction.id for junction in world.junctions]
+    if name is None:
+        _ = world.junction  # says so when there are several
+        return world
+    if name not in ids:
+        raise UnknownNameError("junction", name, ids)
+    place = ids.index(name)
+    return replace(world, junctions=(world.junctions[place],), plans=(world.plans[place],))
 
 
 @click.command()
@@ -173,9 +208,19 @@ def _worlds(run: TrainedRun) -> list[World]:
     help="Ed25519 private key (PEM) that signs it; the local key when not given.",
 )
 @click.option("--name", help="Name shown in results; the run folder's when not given.")
+@click.option("--scenario", help="Scenario to export for; that of the run when it has one.")
+@click.option("--junction", help="Junction of a network.")
 @click.option("--force", is_flag=True, help="Write over a bundle that exists.")
-def export(run: Path, out: Path, key: Path | None, name: str | None, force: bool) -> None:
-    """Write the best weights of training run RUN as a signed bundle.
+def export(
+    run: Path,
+    out: Path,
+    key: Path | None,
+    name: str | None,
+    scenario: str | None,
+    junction: str | None,
+    force: bool,
+) -> None:
+    """Write the best weights of training run RUN, or 'universal', as a signed bundle.
 
     The network is compared with its exported form on every recorded observation; nothing is written
     when a single decision differs.
@@ -187,12 +232,12 @@ def export(run: Path, out: Path, key: Path | None, name: str | None, force: bool
     try:
         import torch  # noqa: F401
 
-        from agents.runfolder import load_run
+        from agents.pretrained import pretrained_run
     except ImportError as error:
         raise MissingDependencyError("torch", "train", "an export") from error
-    opened = load_run(run)
-    observations = recorded_observations(run)
-    worlds = _worlds(opened)
+    opened = pretrained_run(str(run))
+    observations = recorded_observations(opened.folder)
+    worlds = _worlds(opened, scenario, junction)
     policy = to_onnx(opened.scorer, observations)
     check = compare(opened.scorer, policy, observations)
     line = f"{check.equal} of {check.decisions} decisions equal"

@@ -7,7 +7,7 @@ from pathlib import Path
 from agents.base import Agent
 from agents.classical import NAMES, make_all, parse
 from signals.errors import ContractError, RunFolderError, UnknownNameError
-from signals.observation import ObservationSpec
+from signals.observation import ObservationSpec, features_hash
 from signals.world import World
 
 BUNDLE_SUFFIX = ".bundle"
@@ -78,13 +78,18 @@ def _from_run(folder: Path, world: World) -> tuple[Agent, ...]:
 
     run = load_run(folder)
     expected = _only_hash(world)
-    if expected and run.spec_hash != expected:
+    if expected and run.spec_hash and run.spec_hash != expected:
         raise RunFolderError(
             f"run {folder} was made for another spec ({run.spec_hash[:12]}) than "
             f"{world.scenario}/{world.period} has now ({expected[:12]}): its junction, timing or "
             "detectors differ; train it anew"
         )
-    return tuple(run.agent(folder.name) for _ in world.junctions)
+    if run.config.get("features_hash", features_hash()) != features_hash():
+        raise RunFolderError(f"run {folder} was made with other features; train it anew")
+    return tuple(
+        run.agent(junction, plan, folder.name)
+        for junction, plan in zip(world.junctions, world.plans, strict=True)
+    )
 
 
 def _from_bundle(file: Path, world: World) -> tuple[Agent, ...]:

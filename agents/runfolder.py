@@ -21,11 +21,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from signals.action_models import action_model
 from signals.errors import MissingDependencyError, OutputError, RunFolderError
 
 if TYPE_CHECKING:
     from agents.base import Agent
     from agents.learned.network import PhaseScorer
+    from signals.junction import Junction
+    from signals.plan import Plan
 
 _PACKAGES = (
     "seoul-signals",
@@ -86,7 +89,7 @@ class TrainedRun:
         scorer: The network that validated best.
         config: Contents of ``config.json``.
         metrics: Contents of ``best/meta.json``.
-        spec_hash: Observation spec it was trained with.
+        spec_hash: Observation spec of its only junction; empty when it was trained on many.
     """
 
     folder: Path
@@ -95,18 +98,22 @@ class TrainedRun:
     metrics: dict[str, Any]
     spec_hash: str
 
-    def agent(self, name: str | None = None) -> Agent:
+    def agent(self, junction: Junction, plan: Plan, name: str | None = None) -> Agent:
         """The best weights as an agent.
 
         Args:
+            junction: What it will control.
+            plan: The junction's plan.
             name: Shown in results; the folder's name when not given.
         """
         from agents.learned.agent import LearnedAgent
 
+        values = self.config["hyperparameters"]
         return LearnedAgent(
             self.scorer,
             name or self.folder.name,
-            int(self.config["hyperparameters"]["decision_interval_s"]),
+            int(values["decision_interval_s"]),
+            action_model(str(values.get("action_model", "phase")), junction, plan),
         )
 
 

@@ -26,7 +26,7 @@ _PLAIN_EVERY_S = 30.0
 
 
 @click.command()
-@click.argument("scenario", nargs=-1, required=True)
+@click.argument("scenario", nargs=-1)
 @click.option(
     "--algo", type=click.Choice(["ppo", "dqn"]), help="Default: ppo, or that of the run to resume."
 )
@@ -39,7 +39,7 @@ _PLAIN_EVERY_S = 30.0
 @click.option(
     "--steps",
     type=click.IntRange(1),
-    help="Decisions to take; PPO goes on to the end of an update.",
+    help="Decisions to take; the round they end in is finished.",
 )
 @click.option("--minutes", type=FiniteRange(0.1, 10080.0), help="Stop after this wall-clock time.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Default: 0.")
@@ -50,15 +50,43 @@ _PLAIN_EVERY_S = 30.0
     type=click.IntRange(1),
     default=2,
     show_default=True,
-    help="Runs of a validation at once.",
+    help="Simulations at once.",
 )
 @click.option(
     "--hyperparams",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="YAML of your own, in the shape of agents/hyperparams/ALGO.yaml.",
 )
+@click.option(
+    "--recipe",
+    help="YAML with scenarios, algorithm and hyperparameters; 'universal' is how the shipped "
+    "policy was trained.",
+)
+@click.option(
+    "--from",
+    "first",
+    help="Begin with the weights of a run folder, or of the shipped policy 'universal'.",
+)
+@click.option(
+    "--check",
+    "checks",
+    multiple=True,
+    help="Scenario whose validation days choose the weights; repeat it. Default: those trained on.",
+)
+@click.option(
+    "--action-model",
+    type=click.Choice(["phase", "extend"]),
+    help="Any phase, or keep the present one or go to the next of the plan.",
+)
 @click.option("--eval-every", type=click.IntRange(1), help="Decisions between validations.")
 @click.option("--eval-seeds", type=click.IntRange(1), help="Validation days per period.")
+@click.option(
+    "--baselines/--no-baselines",
+    default=True,
+    show_default=True,
+    help="Judge the classical agents on the validation days as well, and say who is better.",
+)
+@click.option("--cluster", default="", help="Address of a Ray cluster whose machines simulate.")
 @fault_options
 def train(
     scenario: tuple[str, ...],
@@ -71,49 +99,108 @@ def train(
     resume: bool,
     workers: int,
     hyperparams: Path | None,
+    recipe: str | None,
+    first: str | None,
+    checks: tuple[str, ...],
+    action_model: str | None,
     eval_every: int | None,
     eval_seeds: int | None,
+    baselines: bool,
+    cluster: str,
     faults_file: Path | None,
     faults: tuple[str, ...],
 ) -> None:
-    """Train a phase-scoring policy on SCENARIO.
+    """Train a phase-scoring policy on each SCENARIO at once.
 
+    A SCENARIO may be a network, whose junctions share the policy, and a range of generated ones.
     Writes a run folder with configuration, learning curve, tensorboard files and the weights that
     validated best. ^C saves; --resume goes on.
 
     \b
-    Example:
+    Examples:
       signals train gangnam --period am_peak --period pm_peak --out runs/gangnam
+      signals train gangnam --from universal --out runs/tuned
+      signals train generated:junction:0-49 --check generated:grid:10000 --out runs/many
+      signals train --recipe universal --out runs/universal
     """  # noqa: D301
     try:
         from agents.train import train as run
-        from agents.training import TrainingPlan, hyperparameters, prepare_folder
+        from agents.training import (
+            Course,
+            Recipe,
+            TrainingPlan,
+            hyperparameters,
+            prepare_folder,
+        )
     except ImportError as error:
         raise MissingDependencyError(str(error.name or error), "train", "signals train") from error
     from agents.runfolder import read_config
     from scenarios.catalog import find
+    from scenarios.demand import TRAINING_SEEDS, VALIDATION_SEEDS
+    from scenarios.generated.names import check_use, expand
 
-    if len(scenario) > 1:
-        raise InputError(
-            f"{len(scenario)} scenarios given; junctions of different shape are trained one by one"
-        )
-    name = scenario[0]
-    site = find(name)
-    chosen = tuple(site.period(period)[0] for period in periods) or site.periods
+    own: Path | None = hyperparams
+    if recipe is not None:
+        if scenario or algo or hyperparams:
+            raise InputError(
+                "a recipe names scenarios, algorithm and hyperparameters; leave SCENARIO, --algo "
+                "and --hyperparams out"
+            )
+        known = Recipe.read(recipe)
+        scenario, algo, own = known.scenarios, known.algo, known.file
+        checks = checks or known.checks
+        seed = known.seed if seed is None else seed
+        minutes = known.minutes if minutes is None else minutes
+    stored = read_config(out) if resume else {}
+    if resume and not scenario:
+        scenario = tuple(course["scenario"] for course in stored.get("courses", ()))
+    if not scenario:
+        raise InputError("no SCENARIO given; name one or more, or a --recipe")
+    scenario = expand(scenario)
+    if resume and not checks:
+        checks = tuple(course["scenario"] for course in stored.get("checks", ()))
+
+    def courses(names: tuple[str, ...], seeds: range, what: str) -> tuple[Course, ...]:
+        found = []
+        for name in names:
+            check_use(name, seeds, what)
+            site = find(name)
+            chosen = tuple(site.period(period)[0] for period in periods) or site.periods
+            found.append(Course(name, tuple(chosen)))
+        return tuple(found)
+
+    trained = courses(scenario, TRAINING_SEEDS, "training")
+    checked = courses(expand(checks), VALIDATION_SEEDS, "choosing weights") if checks else trained
     if algo is None:
-        algo = str(read_config(out).get("algo", "dqn")) if resume else "ppo"
+        algo = str(stored.get("algo", "dqn")) if resume else "ppo"
+    if first and resume:
+        first = None
     values = hyperparameters(
         algo,
-        name,
-        hyperparams,
+        scenario[0] if len(scenario) == 1 else "",
+        own,
         {
             "n_timesteps": steps,
             "eval_every": eval_every,
             "eval_seeds": eval_seeds,
+            "action_model": action_model,
         },
     )
     broken = gather_faults(faults_file, faults)
-    plan = TrainingPlan(name, chosen, out, seed or 0, algo, values, minutes, workers, broken)
+    plan = TrainingPlan(
+        trained,
+        checked,
+        out,
+        seed or 0,
+        algo,
+        values,
+        minutes,
+        workers,
+        broken,
+        first or "",
+        cluster,
+        baselines,
+    )
     config = prepare_folder(plan, resume)
     if resume:
         if hyperparams is not None:
@@ -125,15 +212,17 @@ def train(
     console = Console()
     _announce(console, plan)
     with _Display(console) as display:
-        progress, stopped = run(plan, resume, display.show)
+        progress, stopped, verdict = run(plan, resume, display.show)
     best = "none yet" if progress.best_s is None else f"{progress.best_s:.1f} s/veh"
     console.print(
         f"{progress.decisions:,} decisions, {progress.episodes} runs, "
         f"{progress.elapsed_s / 60:.1f} min; best validation delay {best}",
         highlight=False,
     )
+    if verdict:
+        console.print(verdict, highlight=False, markup=False)
     if stopped and minutes is None:
-        console.print(f"stopped; go on with: signals train {name} --resume --out {out}")
+        console.print(f"stopped; go on with: signals train --resume --out {out}", highlight=False)
         raise SystemExit(130)
 
 
@@ -141,10 +230,12 @@ def _announce(console: Console, plan: TrainingPlan) -> None:
     if plan.faults:
         named = ", ".join(fault.text for fault in plan.faults)
         console.print(f"detector faults: {named}", highlight=False, markup=False)
+    periods = f" ({', '.join(plan.courses[0].periods)})" if len(plan.courses) == 1 else ""
     console.print(
-        f"training {plan.scenario} ({', '.join(plan.periods)}) "
-        f"for {plan.hyperparameters['n_timesteps']:,} decisions into {plan.out}",
+        f"training {plan.title}{periods} for {plan.hyperparameters['n_timesteps']:,} decisions "
+        f"into {plan.out}",
         highlight=False,
+        markup=False,
     )
 
 
@@ -161,9 +252,10 @@ def _resumed(
             f"{plan.out} was begun with --seed {config['seed']}, not {seed}; "
             "leave --seed out, or train into a new folder"
         )
-    if periods and list(plan.periods) != list(config["periods"]):
+    given = list(plan.courses[0].periods)
+    if periods and given != list(config["periods"]):
         raise InputError(
-            f"{plan.out} trains on {', '.join(config['periods'])}, not {', '.join(plan.periods)}; "
+            f"{plan.out} trains on {', '.join(config['periods'])}, not {', '.join(given)}; "
             "leave --period out, or train into a new folder"
         )
     faults = tuple(FaultSpec.from_dict(item) for item in config.get("faults", ()))
@@ -174,13 +266,17 @@ def _resumed(
         )
     stored = dict(config["hyperparameters"])
     stored["n_timesteps"] = max(steps or 0, int(stored["n_timesteps"]))
+    from agents.training import Course
+
     return replace(
         plan,
-        scenario=config["scenario"],
-        periods=tuple(config["periods"]),
+        courses=tuple(Course(c["scenario"], tuple(c["periods"])) for c in config["courses"]),
+        checks=tuple(Course(c["scenario"], tuple(c["periods"])) for c in config["checks"]),
         seed=int(config["seed"]),
         hyperparameters=stored,
         faults=faults,
+        # What was begun with is in the checkpoint.
+        first="" if (plan.out / "checkpoint").is_dir() else str(config.get("first", "")),
     )
 
 
@@ -218,6 +314,12 @@ class _Display:
             text += f", {progress.lost_veh_h:.0f} veh-h lost a run"
         if progress.validation_s is not None:
             text += f", validation {progress.validation_s:.1f} s/veh (best {progress.best_s:.1f})"
+        if progress.validation is not None and progress.validation.ratio is not None:
+            assert progress.best is not None
+            text += (
+                f", {progress.validation.ratio:.3f} (best {progress.best.ratio:.3f}) "
+                "of the best classical agents"
+            )
         if self._bar is not None:
             self._bar.update(
                 self._task,

@@ -9,10 +9,12 @@ from typing import Any
 import yaml
 
 from agents.runfolder import provenance, read_config, write_json
+from scenarios.cache import digest
 from scenarios.demand import TRAINING_SEEDS, VALIDATION_SEEDS
 from signals.errors import InputError, OutputError, RunFolderError
 from signals.faults import FaultSpec, check_faults, check_windows
-from signals.observation import ObservationSpec
+from signals.features import Maxima
+from signals.observation import ObservationSpec, features_hash
 from signals.world import resolve
 
 HYPERPARAMS = Path(__file__).parent / "hyperparams"
@@ -20,23 +22,52 @@ ALGORITHMS = ("dqn", "ppo")
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """The largest junction of a training.
+
+    Attributes:
+        maxima: Sizes that observations are padded to.
+        groups: Signal groups.
+    """
+
+    maxima: Maxima
+    groups: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """A scenario and its periods.
+
+    Attributes:
+        scenario: Catalogue name or folder.
+        periods: At least one.
+    """
+
+    scenario: str
+    periods: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """What to train and for how long.
 
     Attributes:
-        scenario: Catalogue name or folder.
-        periods: Periods drawn from; at least one.
+        courses: What is trained on; at least one.
+        checks: What weights are chosen on.
         out: Run folder.
         seed: Seeds weights, exploration and the order of days.
         algo: ``dqn`` or ``ppo``.
         hyperparameters: Resolved values, see ``agents/hyperparams``.
         minutes: Wall-clock limit, or None.
-        workers: Processes of a validation.
+        workers: Processes at once.
         faults: Faults of the detectors in training and validation, further to the scenario's own.
+        first: Run folder, or ``universal``, whose weights are begun with; empty for none.
+        cluster: Address of a Ray cluster whose workers run; empty for this machine.
+        baselines: Whether the classical agents are judged on the validation days.
     """
 
-    scenario: str
-    periods: tuple[str, ...]
+    courses: tuple[Course, ...]
+    checks: tuple[Course, ...]
     out: Path
     seed: int
     algo: str
@@ -44,12 +75,87 @@ class TrainingPlan:
     minutes: float | None
     workers: int
     faults: tuple[FaultSpec, ...] = ()
+    first: str = ""
+    cluster: str = ""
+    baselines: bool = True
 
     @property
     def validation_days(self) -> range:
         """Demand days that choose the best weights."""
         first = VALIDATION_SEEDS.start
         return range(first, first + int(self.hyperparameters["eval_seeds"]))
+
+    @property
+    def title(self) -> str:
+        """The scenarios in a few words."""
+        names = [course.scenario for course in self.courses]
+        if len(names) > 3:
+            return f"{names[0]} and {len(names) - 1} more"
+        return ", ".join(names)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training that can be repeated: a shipped YAML file, or one of the user's own.
+
+    Attributes:
+        file: Where it stands.
+        algo: ``dqn`` or ``ppo``.
+        scenarios: What is trained on; ranges of generated seeds are written out.
+        checks: What weights are chosen on.
+        seed: Of the training.
+        minutes: Wall-clock limit, or None.
+    """
+
+    file: Path
+    algo: str
+    scenarios: tuple[str, ...]
+    checks: tuple[str, ...]
+    seed: int
+    minutes: float | None
+
+    @classmethod
+    def read(cls, name: str) -> Recipe:
+        """A recipe by name or path.
+
+        Raises:
+            InputError: There is none, or it is no recipe.
+        """
+        shipped = HYPERPARAMS / f"{name}.yaml"
+        file = shipped if shipped.is_file() else Path(name)
+        data = _yaml(file)
+        recipe = data.get("recipe")
+        if not isinstance(recipe, dict):
+            known = sorted(
+                path.stem for path in HYPERPARAMS.glob("*.yaml") if "recipe" in _yaml(path)
+            )
+            raise InputError(
+                f"{file} holds no section 'recipe'; give a file with one, or: {', '.join(known)}"
+            )
+        wanted = {"algo", "scenarios", "checks", "seed", "minutes"}
+        if set(recipe) != wanted or recipe["algo"] not in ALGORITHMS:
+            raise InputError(
+                f"{file}: a recipe has {', '.join(sorted(wanted))}, "
+                f"with algo {' or '.join(ALGORITHMS)}"
+            )
+        return cls(
+            file,
+            recipe["algo"],
+            tuple(recipe["scenarios"]),
+            tuple(recipe["checks"]),
+            int(recipe["seed"]),
+            None if recipe["minutes"] is None else float(recipe["minutes"]),
+        )
+
+
+def _yaml(file: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{file} is no readable YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: give sections of hyperparameters, first 'default'")
+    return found
 
 
 def hyperparameters(
@@ -66,17 +172,13 @@ def hyperparameters(
     Raises:
         InputError: The file cannot be read, or names an unknown hyperparameter.
     """
-    shipped = yaml.safe_load((HYPERPARAMS / f"{algo}.yaml").read_text(encoding="utf-8"))
+    shipped = _yaml(HYPERPARAMS / f"{algo}.yaml")
     values: dict[str, Any] = dict(shipped["default"])
     known = set(values)
     sections = [shipped.get(scenario, {})]
     if file is not None:
-        try:
-            own = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise InputError(f"{file} is no readable YAML: {error}") from error
-        if not isinstance(own, dict):
-            raise InputError(f"{file}: give sections of hyperparameters, first 'default'")
+        own = _yaml(file)
+        own.pop("recipe", None)
         for name in set(own) & known:
             raise InputError(f"{file}: '{name}' stands at the top; put it under 'default:'")
         for name in own:
@@ -119,15 +221,25 @@ def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
         InputError: A fault names no detector of the junction, or never holds.
         OutputError: It cannot be written.
     """
-    world = resolve(plan.scenario, plan.periods[0])
-    spec = ObservationSpec(world.junction)
-    spec_hash = spec.hash
-    check_faults(plan.faults, {world.junction.id: spec.detectors})
-    worlds = [resolve(plan.scenario, period) for period in plan.periods]
-    check_windows(plan.faults, {item.period: (item.begin_s, item.end_s) for item in worlds})
+    worlds = [
+        resolve(course.scenario, period) for course in plan.courses for period in course.periods
+    ]
+    specs = {
+        junction.id: ObservationSpec(junction) for world in worlds for junction in world.junctions
+    }
+    if plan.faults:
+        check_faults(plan.faults, {name: spec.detectors for name, spec in specs.items()})
+        check_windows(
+            plan.faults,
+            {f"{w.scenario}/{w.period}": (w.begin_s, w.end_s) for w in worlds}
+            if len(plan.courses) > 1
+            else {w.period: (w.begin_s, w.end_s) for w in worlds},
+        )
+    single = len(plan.courses) == 1 and len(worlds[0].junctions) == 1
+    spec_hash = ObservationSpec(worlds[0].junction).hash if single else ""
     if resume:
         config = read_config(plan.out)
-        if config["spec_hash"] != spec_hash:
+        if config["features_hash"] != features_hash() or config["spec_hash"] != spec_hash:
             raise RunFolderError(
                 f"{plan.out} was trained for another observation spec "
                 f"({config['spec_hash'][:12]}, now {spec_hash[:12]}); train into a new folder"
@@ -149,17 +261,37 @@ def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
             f"cannot create {plan.out}: {error.strerror}; choose another --out"
         ) from error
     config = {
-        "scenario": plan.scenario,
-        "periods": list(plan.periods),
+        "scenario": plan.courses[0].scenario if len(plan.courses) == 1 else plan.title,
+        "periods": list(plan.courses[0].periods),
+        "courses": [asdict(course) for course in plan.courses],
+        "checks": [asdict(course) for course in plan.checks],
         "seed": plan.seed,
         "algo": plan.algo,
         "hyperparameters": plan.hyperparameters,
         "faults": [asdict(fault) for fault in plan.faults],
+        "first": plan.first,
         "spec_hash": spec_hash,
-        "content_hash": world.content_hash,
+        "features_hash": features_hash(),
+        "content_hash": digest(*(world.content_hash for world in worlds)),
         "training_days": [TRAINING_SEEDS.start, TRAINING_SEEDS.stop],
         "validation_days": list(plan.validation_days),
         **provenance(),
     }
     write_json(plan.out / "config.json", config)
     return config
+
+
+def sizes_of(plan: TrainingPlan) -> Sizes:
+    """The largest junction that a training meets."""
+    junctions = [
+        junction
+        for course in plan.courses
+        for junction in resolve(course.scenario, course.periods[0]).junctions
+    ]
+    return Sizes(
+        Maxima(
+            max(len(junction.movements) for junction in junctions),
+            max(len(junction.phases) for junction in junctions),
+        ),
+        max(len(junction.groups) for junction in junctions),
+    )

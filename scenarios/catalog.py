@@ -24,6 +24,7 @@ from signals.timing import TimingRules
 from signals.world import World
 
 if TYPE_CHECKING:
+    from scenarios.generated.scenario import GeneratedScenario
     from scenarios.importing.imported import ImportedScenario
     from scenarios.streets.scenario import StreetScenario
 
@@ -177,17 +178,24 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{SITE_FILE}")))
 
 
-def find(name_or_path: str) -> Scenario | StreetScenario | ImportedScenario:
-    """A shipped scenario by name, or a folder of the user's own, written or imported.
+def find(
+    name_or_path: str,
+) -> Scenario | StreetScenario | ImportedScenario | GeneratedScenario:
+    """A shipped or generated scenario by name, or a folder, written or imported.
 
     Raises:
         UnknownNameError: neither exists.
         ScenarioError: its file is wrong.
+        InputError: A generated scenario cannot be named so.
     """
-    # An imported scenario needs this module's SUMO options.
+    # These need this module's SUMO options.
+    from scenarios.generated.names import is_generated
+    from scenarios.generated.scenario import load_generated
     from scenarios.importing.imported import load_imported
     from scenarios.importing.schema import SCENARIO_FILE
 
+    if is_generated(name_or_path):
+        return load_generated(name_or_path)
     path = Path(name_or_path).expanduser()
     file = path / SCENARIO_FILE if path.is_dir() else path
     if name_or_path not in names() and file.name == SCENARIO_FILE and file.is_file():

@@ -15,6 +15,8 @@ from rich.table import Table
 from scenarios import catalog
 from scenarios.catalog import Scenario
 from scenarios.demand import TRAINING_SEEDS
+from scenarios.generated.printing import check_generated, generated_lines, show_generated
+from scenarios.generated.scenario import GeneratedScenario
 from scenarios.importing.cli import check_imported, import_command, show_imported
 from scenarios.importing.imported import ImportedScenario
 from scenarios.layout import SiteLayout, split_movement
@@ -57,6 +59,8 @@ def list_command() -> None:
         found = catalog.load(name)
         table.add_row(name, found.site.title, ", ".join((*found.periods, *found.days)))
     Console().print(table)
+    for line in generated_lines():
+        click.echo(line)
 
 
 @scenario.command()
@@ -69,6 +73,9 @@ def show(name: str, sources: bool, picture: Path | None, junction: str | None) -
     imported = catalog.find(name)
     if isinstance(imported, ImportedScenario):
         show_imported(imported)
+        return
+    if isinstance(imported, GeneratedScenario):
+        show_generated(imported)
         return
     found = catalog.load(name)
     console = Console()
@@ -120,7 +127,7 @@ def show(name: str, sources: bool, picture: Path | None, junction: str | None) -
 def build(name: str, out: Path, period: str | None, seed: int) -> None:
     """Write net, stops and one demand day of NAME as SUMO files, with a .sumocfg."""
     imported = catalog.find(name)
-    if isinstance(imported, ImportedScenario):
+    if isinstance(imported, ImportedScenario | GeneratedScenario):
         world = imported.world(period)
         click.echo(f"{write_sumo_folder(world, f'{world.period}.{seed}', seed, out)}")
         return
@@ -176,6 +183,9 @@ def check(path: str, periods: tuple[str, ...], static: bool, seeds: int) -> None
     imported = catalog.find(path)
     if isinstance(imported, ImportedScenario):
         check_imported(imported)
+        return
+    if isinstance(imported, GeneratedScenario):
+        check_generated(imported)
         return
     found = catalog.load(path)
     for period in periods:

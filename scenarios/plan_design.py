@@ -6,7 +6,7 @@ volumes. A test recomputes the shipped splits from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -73,9 +73,20 @@ def design(scenario: Scenario, period: str, plan: Plan) -> Design:
         period: Whose volumes count.
         plan: Gives the order of the steps; its splits are not looked at.
     """
-    junction = scenario.junction
     ratios = group_flow_ratios(scenario, period)
-    steps = [groups for groups, _ in plan.steps]
+    return design_of(scenario.junction, ratios, [groups for groups, _ in plan.steps])
+
+
+def design_of(
+    junction: Junction, ratios: Mapping[str, float], steps: Sequence[frozenset[str]]
+) -> Design:
+    """Flow ratios, minima and lost times of a sequence of steps.
+
+    Args:
+        junction: The junction.
+        ratios: Flow ratio of each vehicle group.
+        steps: Groups green together, in order.
+    """
     turns = {
         group.id: [index for index, groups in enumerate(steps) if group.id in groups]
         for group in junction.groups
@@ -149,7 +160,17 @@ def group_flow_ratios(scenario: Scenario, period: str) -> dict[str, float]:
 
 def saturation_degrees(scenario: Scenario, period: str, plan: Plan) -> dict[str, float]:
     """Degree of saturation X of each vehicle group under a plan and the period's mean demand."""
-    ratios = design(scenario, period, plan).group_ratios
+    return degrees_of(scenario.junction, design(scenario, period, plan).group_ratios, plan)
+
+
+def degrees_of(junction: Junction, ratios: Mapping[str, float], plan: Plan) -> dict[str, float]:
+    """Degree of saturation X = y C / g of each vehicle group under a plan.
+
+    Args:
+        junction: The junction.
+        ratios: Flow ratio y of each vehicle group.
+        plan: Its plan.
+    """
     degrees = {}
     for group, ratio in ratios.items():
         served = [groups for groups, _ in plan.steps]
@@ -158,7 +179,7 @@ def saturation_degrees(scenario: Scenario, period: str, plan: Plan) -> dict[str,
             if group in groups:
                 green_s += seconds
                 if group not in served[index - 1]:
-                    green_s -= _change_s(scenario.junction, group)
+                    green_s -= _change_s(junction, group)
         degrees[group] = ratio * plan.cycle_s / max(1, green_s)
     return degrees
 

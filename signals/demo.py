@@ -282,7 +282,7 @@ def _walk(show: Show, folder: Path, chosen: Pace) -> None:
     show.run(
         "train", SCENARIO, "--period", PERIOD, "--minutes", f"{chosen.train_minutes:g}",
         "--steps", str(chosen.decisions), "--eval-every", str(chosen.eval_every),
-        "--eval-seeds", "2", "--seed", "1", "--workers", "2",
+        "--eval-seeds", "2", "--seed", "1", "--workers", "2", "--no-baselines",
         "--hyperparams", str(settings), "--out", str(run),
     )  # fmt: skip
 
@@ -316,12 +316,11 @@ def _walk(show: Show, folder: Path, chosen: Pace) -> None:
 def hyperparameters(chosen: Pace) -> str:
     """What a short training needs to be different from a long one, as YAML for the command."""
     return (
-        "# A training of minutes: few simulations at once, small steps, a short lesson.\n"
+        "# A training of minutes: few days a round, a short lesson.\n"
         "default:\n"
-        "  n_envs: 6\n"
-        "  n_steps: 100\n"
+        "  runs_per_round: 2\n"
         "  batch_size: 200\n"
-        f"  teacher_days: {2 if chosen.run_minutes else 4}\n"
+        f"  teacher_runs: {2 if chosen.run_minutes else 4}\n"
     )
 
 

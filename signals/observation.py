@@ -43,6 +43,7 @@ __all__ = [
     "Measures",
     "Observation",
     "ObservationSpec",
+    "features_hash",
     "maxima_of",
     "space_of",
 ]
@@ -178,6 +179,12 @@ class ObservationSpec:
             "phase_features": list(PHASE_FEATURES),
             "detectors": [spec.id for spec in self.detectors],
         }
+
+
+def features_hash() -> str:
+    """SHA-256 over version and feature names; a policy of any junction depends on these alone."""
+    text = json.dumps([SPEC_VERSION, MOVEMENT_FEATURES, PHASE_FEATURES])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def space_of(shapes: Mapping[str, tuple[int, ...]]) -> spaces.Dict:

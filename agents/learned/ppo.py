@@ -7,7 +7,7 @@ out of the prediction. Their sum is the advantage of the choice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -16,73 +16,117 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import DictRolloutBuffer
+from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
+from torch import Tensor
 
 from agents.learned.actor_critic import PhaseActorCritic
-from agents.learned.choices import DISCOUNT_STEP_S
 from agents.learned.network import PhaseScorer
-from agents.learned.vecenv import OverlappedVecEnv
+from agents.learned.rollout import DISCOUNT_STEP_S, Trajectory, pad
+from signals.features import Maxima
 
 
-class PartsRolloutBuffer(DictRolloutBuffer):
-    """Keeps rewards by part and the seconds between choices.
+class Choices(DictRolloutBuffer):
+    """All choices of a round, of junctions of any size, with their advantages."""
 
-    Set ``envs`` to the `OverlappedVecEnv` that the choices come from, and ``worth`` to a function
-    from flattened observations to their predicted worth by part, and ``learned``.
-    """
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.pos, self.full = 0, True
 
-    envs: OverlappedVecEnv
-    worth: Callable[[dict[str, NDArray[np.float32]]], NDArray[np.float32]]
-    learned: NDArray[np.bool_]
-    """(parts,) which parts somebody answers for; the others are noise."""
-    returned: NDArray[np.float32]
-    """(choices, parts) discounted rewards that followed, in the order of ``observations``."""
-
-    def reset(self) -> None:
-        """See ``DictRolloutBuffer.reset``."""
-        super().reset()
-        self.elapsed_s: NDArray[np.float32] = np.zeros(
-            (self.buffer_size, self.n_envs), dtype=np.float32
-        )
-        self.parts: NDArray[np.float32] | None = None
-
-    def add(self, *args: Any, **kwargs: Any) -> None:
-        """See ``DictRolloutBuffer.add``."""
-        if self.parts is None:
-            self.parts = np.zeros((self.buffer_size, *self.envs.parts.shape), dtype=np.float32)
-        self.elapsed_s[self.pos] = self.envs.elapsed_s
-        self.parts[self.pos] = self.envs.parts
-        super().add(*args, **kwargs)
-
-    def estimate(self, last: dict[str, NDArray[np.float32]], dones: NDArray[np.bool_]) -> None:
+    def fill(
+        self,
+        trajectories: Sequence[Trajectory],
+        policy: PhaseActorCritic,
+        maxima: Maxima,
+        groups: int,
+        gamma: float,
+        trace: float,
+    ) -> None:
         """Generalised advantage estimation by part, with a discount and a trace per second.
 
-        A day that ends is no end of traffic: the worth of its last moment, which is close to that
-        of its last choice, still counts.
+        A day that ends is no end of traffic: the worth of its last moment still counts.
 
         Args:
-            last: Observations after the last choices.
-            dones: Whether these begin a new day.
+            trajectories: What was chosen and what came of it.
+            policy: Its critic says what moments are worth.
+            maxima: Sizes that observations are padded to.
+            groups: Most signal groups of a junction.
+            gamma: Discount over `DISCOUNT_STEP_S`.
+            trace: Trace over `DISCOUNT_STEP_S`.
         """
-        assert self.parts is not None
-        steps, envs, parts = self.parts.shape
-        flat = {name: array.reshape(steps * envs, -1) for name, array in self.observations.items()}
-        worth = self.worth(flat).reshape(steps, envs, parts)
-        following, going_on = self.worth(last), 1.0 - dones.astype(np.float32)
-        advantages = np.zeros_like(worth)
-        advantage: Any = np.zeros((envs, parts), dtype=np.float32)
-        for step in reversed(range(steps)):
-            passed = (self.elapsed_s[step] / DISCOUNT_STEP_S)[:, None]
-            discount, on = self.gamma**passed, going_on[:, None]
-            ahead = np.where(on > 0.0, following, worth[step])
-            error = self.parts[step] + discount * ahead - worth[step]
-            advantage = error + discount * self.gae_lambda**passed * on * advantage
-            advantages[step] = advantage
-            following, going_on = worth[step], 1.0 - self.episode_starts[step]
-        # The order of ``swap_and_flatten``, which ``get`` brings the observations into.
-        self.returned = (advantages + worth).swapaxes(0, 1).reshape(steps * envs, parts)
-        self.values = worth.sum(axis=2)
-        self.advantages = advantages[:, :, self.learned].sum(axis=2)
-        self.returns = self.advantages + self.values
+        columns: dict[str, list[NDArray[np.float32]]] = {}
+        members, actions, log_chances, returned, advantages, values = [], [], [], [], [], []
+        for item in trajectories:
+            count, parts = len(item), item.parts.shape[1]
+            flat = _flat(item, maxima)
+            own = np.zeros((maxima.movements, groups), dtype=np.float32)
+            own[: item.members.shape[0], :parts] = item.members
+            with torch.no_grad():
+                seen = {name: torch.from_numpy(array) for name, array in flat.items()}
+                worth = (policy.value_parts(seen) @ torch.from_numpy(own)).numpy()
+            reward = np.zeros((count, groups), dtype=np.float32)
+            reward[:, :parts] = item.parts
+            advantage = np.zeros((count, groups), dtype=np.float32)
+            trail: Any = np.zeros(groups, dtype=np.float32)
+            for step in reversed(range(count)):
+                passed = float(item.elapsed_s[step]) / DISCOUNT_STEP_S
+                discount = gamma**passed
+                error = reward[step] + discount * worth[step + 1] - worth[step]
+                trail = error + discount * trace**passed * trail
+                advantage[step] = trail
+            learned = own.sum(axis=0) > 0
+            for name, array in flat.items():
+                columns.setdefault(name, []).append(array[:count])
+            members.append(np.broadcast_to(own, (count, *own.shape)))
+            actions.append(item.actions)
+            log_chances.append(item.log_chances)
+            returned.append(advantage + worth[:count])
+            advantages.append(advantage[:, learned].sum(axis=1))
+            values.append(worth[:count].sum(axis=1))
+        self.seen = {name: torch.from_numpy(np.concatenate(rows)) for name, rows in columns.items()}
+        self.members = torch.from_numpy(np.concatenate(members))
+        self.returned = torch.from_numpy(np.concatenate(returned))
+        self.chosen = torch.from_numpy(np.concatenate(actions))
+        self.chances = torch.from_numpy(np.concatenate(log_chances))
+        self.gains = torch.from_numpy(np.concatenate(advantages))
+        self.values = np.concatenate(values)
+        self.returns = self.values + self.gains.numpy()
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def get(self, batch_size: int | None = None) -> Iterator[DictRolloutBufferSamples]:  # type: ignore[override]
+        """Shuffled batches, as ``PPO.train`` asks for them."""
+        order: Any = torch.randperm(len(self))
+        values = torch.from_numpy(self.values)
+        returns = torch.from_numpy(self.returns)
+        for rows in order.split(batch_size or len(self)):
+            yield DictRolloutBufferSamples(
+                {name: array[rows] for name, array in self.seen.items()},
+                self.chosen[rows],
+                values[rows],
+                self.chances[rows],
+                self.gains[rows],
+                returns[rows],
+            )
+
+
+def _flat(item: Trajectory, maxima: Maxima) -> dict[str, NDArray[np.float32]]:
+    """(choices + 1, size) padded and flattened arrays by name."""
+    rows = [{name: array[row] for name, array in item.seen.items()} for row in range(len(item) + 1)]
+    return {name: array.reshape(len(rows), -1) for name, array in pad(rows, maxima).items()}
+
+
+def flattened(
+    trajectories: Sequence[Trajectory], maxima: Maxima
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Observations and choices of all trajectories, to be imitated."""
+    parts = [_flat(item, maxima) for item in trajectories]
+    return (
+        {
+            name: torch.from_numpy(np.concatenate([part[name][:-1] for part in parts]))
+            for name in parts[0]
+        },
+        torch.from_numpy(np.concatenate([item.actions for item in trajectories])),
+    )
 
 
 class PhasePPO(PPO):
@@ -96,52 +140,20 @@ class PhasePPO(PPO):
         kwargs: Further arguments of ``PPO``.
     """
 
-    membership: torch.Tensor
-    """(movements, parts) 1 where a movement answers for a part of the reward."""
     memory = 0.9
     """Weight of the old mean after each update."""
     critic_epochs = 6
     """Passes of the critic over the choices of an update."""
     critic_learning_rate = 0.001
-    left: Callable[[], float] | None = None
-    """Share of the time that is left, when a training ends by the clock."""
     averaged: PhaseScorer
     """Running mean of the actor's weights."""
 
     def _setup_model(self) -> None:
-        self.rollout_buffer_class = PartsRolloutBuffer
+        self.rollout_buffer_class = Choices
         super()._setup_model()
         assert isinstance(self.policy, PhaseActorCritic)
         self.averaged = deepcopy(self.policy.scorer)
         self._critic_optimizer = torch.optim.Adam(self.policy.critic.parameters())
-        self._attach()
-
-    def set_env(self, env: Any, force_reset: bool = True) -> None:
-        """See ``PPO.set_env``."""
-        super().set_env(env, force_reset)
-        self._attach()
-
-    def _attach(self) -> None:
-        if isinstance(self.env, OverlappedVecEnv) and hasattr(self, "rollout_buffer"):
-            buffer: Any = self.rollout_buffer
-            buffer.envs, buffer.worth = self.env, self._worth
-
-    def _worth(self, observations: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        policy: Any = self.policy
-        with torch.no_grad():
-            seen = {name: torch.from_numpy(array) for name, array in observations.items()}
-            found: NDArray[np.float32] = (policy.value_parts(seen) @ self.membership).numpy()
-        return found
-
-    def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
-        """See ``PPO.collect_rollouts``."""
-        going_on = super().collect_rollouts(*args, **kwargs)
-        if going_on:
-            last: Any = self._last_obs
-            buffer: Any = self.rollout_buffer
-            buffer.learned = (self.membership.sum(dim=0) > 0).numpy()
-            buffer.estimate(last, self._last_episode_starts)
-        return going_on
 
     def train(self) -> None:
         """Update the actor by PPO, then the critic, then the mean."""
@@ -156,34 +168,24 @@ class PhasePPO(PPO):
 
     def _train_critic(self) -> None:
         policy: Any = self.policy
-        buffer: Any = self.rollout_buffer
-        learned = self.membership.sum(dim=0) > 0
-        seen = {name: torch.from_numpy(array) for name, array in buffer.observations.items()}
-        target = torch.from_numpy(buffer.returned)
+        choices: Any = self.rollout_buffer
         for group in self._critic_optimizer.param_groups:
             group["lr"] = self.critic_learning_rate
         losses = []
         for _ in range(self.critic_epochs):
-            for rows in np.array_split(np.random.permutation(len(target)), len(target) // 256 + 1):
-                batch = {name: array[rows] for name, array in seen.items()}
-                found = policy.value_parts(batch) @ self.membership
-                loss = ((found - target[rows])[:, learned] ** 2).sum(dim=1).mean()
+            order: Any = torch.randperm(len(choices))
+            for rows in order.split(256):
+                batch = {name: array[rows] for name, array in choices.seen.items()}
+                members = choices.members[rows]
+                found = torch.bmm(policy.value_parts(batch).unsqueeze(1), members).squeeze(1)
+                answered = members.sum(dim=1).clamp(max=1.0)
+                loss = (((found - choices.returned[rows]) ** 2) * answered).sum(dim=1).mean()
                 self._critic_optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(policy.critic.parameters(), 10.0)
                 self._critic_optimizer.step()
                 losses.append(loss.item())
-        spread = buffer.returns.var()
         self.logger.record("train/critic_loss", float(np.mean(losses)))
-        self.logger.record(
-            "train/explained", float(1.0 - buffer.advantages.var() / max(spread, 1e-9))
-        )
-
-    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
-        super()._update_current_progress_remaining(num_timesteps, total_timesteps)
-        if self.left is not None:
-            self._current_progress_remaining = min(self._current_progress_remaining, self.left())
 
     def _excluded_save_params(self) -> list[str]:
-        ours = ["left", "membership", "averaged", "_critic_optimizer"]
-        return [*super()._excluded_save_params(), *ours]
+        return [*super()._excluded_save_params(), "averaged", "_critic_optimizer"]

@@ -167,35 +167,6 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
             info,
         )
 
-    def pass_forced(self, at_most_s: int) -> tuple[NDArray[np.float64], float]:
-        """Let time pass, in whole decision intervals, while only one phase is open.
-
-        For training that learns from choices only: nothing is observed meanwhile, which is most
-        of what a second costs beside SUMO. `observe_now` tells what is seen then.
-
-        Args:
-            at_most_s: Stop after this many seconds even if there is nothing to choose yet.
-
-        Returns:
-            Parts of the reward (none if no time passed), and the seconds that passed.
-        """
-        episode, begun_s = self._episode, self._episode.clock_s
-        while not episode.finished and episode.clock_s - begun_s < at_most_s:
-            open_phases = np.flatnonzero(episode.guard.options(episode.state).mask)
-            if len(open_phases) > 1:
-                break
-            for _ in range(self._interval_s):
-                episode.tick(int(open_phases[0]))
-                if episode.finished:
-                    break
-        passed_s = episode.clock_s - begun_s
-        return (self._reward(episode) if passed_s else np.zeros(0)), passed_s
-
-    def observe_now(self) -> tuple[dict[str, Any], bool, dict[str, Any]]:
-        """Observation arrays, whether the period is over, and info of this moment."""
-        self._seen = self._episode.observe()
-        return self._seen.vectors(), self._episode.finished, self._info(self._episode.clock_s)
-
     def action_masks(self) -> NDArray[np.bool_]:
         """(phases,) bool, True where a wish would be granted."""
         return self.observation.mask > 0.5

@@ -1,0 +1,1 @@
+"""Junctions and small networks drawn at random, for training on many and judging on others."""

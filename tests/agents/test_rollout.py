@@ -1,0 +1,133 @@
+"""Training runs as tasks: the same task gives the same result, wherever it is done."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed (extra: train)")
+pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
+
+import torch
+
+from agents.learned.network import CLOSED, PhaseScorer
+from agents.learned.replay import Replay
+from agents.learned.rollout import RolloutTask, Trajectory, pad, roll_out, weights_of
+from agents.workers import ATTEMPTS, local_workers
+from signals.action_models import AnyPhase, ExtendOrNext
+from signals.errors import InputError, UnknownNameError, WorkError
+from signals.features import Maxima
+from signals.world import resolve
+from tests.agents.fragile import Fragile, refuse, survive
+
+VALUES = {
+    "decision_interval_s": 3, "gamma": 0.97, "reward": "lost_seconds", "width": 16,
+    "walkers_low": 1.0, "walkers_high": 1.0, "action_model": "phase",
+}  # fmt: skip
+
+
+def task(scenario="generated:junction:3", behaviour="draw", seconds=240, **changes):
+    torch.manual_seed(1)
+    weights = weights_of(PhaseScorer(16))
+    values = {**VALUES, **changes}
+    return RolloutTask(scenario, "all", 4, 9, behaviour, values, weights, 0.2,
+                       "actuated" if behaviour == "teach" else "", maximum_s=seconds)  # fmt: skip
+
+
+def same(first, second):
+    assert first.lost_veh_h == second.lost_veh_h
+    for one, other in zip(first.trajectories, second.trajectories, strict=True):
+        assert np.array_equal(one.actions, other.actions)
+        assert np.array_equal(one.parts, other.parts)
+        assert all(np.array_equal(one.seen[name], other.seen[name]) for name in one.seen)
+
+
+@pytest.mark.parametrize("behaviour", ["explore", "draw", "teach"])
+def test_the_same_task_gives_the_same_result_in_any_process(behaviour):
+    here = roll_out(task(behaviour=behaviour))
+    assert here.decisions > 5
+    same(here, roll_out(task(behaviour=behaviour)))
+    if behaviour == "draw":
+        with local_workers(1) as workers:
+            same(here, workers.run(roll_out, [task()])[0])
+
+
+def test_only_open_phases_are_chosen_in_a_network():
+    found = roll_out(task("generated:corridor:1", "explore", 120))
+    assert len(found.trajectories) == len(resolve("generated:corridor:1").junctions)
+    for item in found.trajectories:
+        chosen = item.seen["mask"][np.arange(len(item)), item.actions]
+        assert (chosen == 1.0).all()
+        assert (item.seen["mask"][:-1].sum(axis=1) > 1).all()
+        assert item.elapsed_s.sum() <= 120
+
+
+def test_extend_keeps_or_goes_on_in_the_order_of_the_plan():
+    world = resolve("generated:junction:3")
+    junction, plan = world.junction, world.plan
+    order = [junction.phase_of(groups).index for groups, _ in plan.steps]
+    granted = np.ones(len(junction.phases), dtype=bool)
+    model = ExtendOrNext(junction, plan)
+    for now, after in zip(order, [*order[1:], order[0]], strict=True):
+        assert set(np.flatnonzero(model.mask(granted, now))) == {now, after}
+    none = np.zeros_like(granted)
+    none[order[1]] = True
+    assert (model.mask(none, order[0]) == none).all()
+    assert (AnyPhase().mask(granted, 0) == granted).all()
+    found = roll_out(task(behaviour="explore", action_model="extend")).trajectories[0]
+    assert (found.seen["mask"][:-1].sum(axis=1) == 2).all()
+    with pytest.raises(UnknownNameError, match="splits"):
+        roll_out(task(action_model="splits"))
+
+
+def test_padding_changes_no_score():
+    torch.manual_seed(2)
+    scorer = PhaseScorer(16).eval()
+    found = roll_out(task()).trajectories[0]
+    row = {name: array[0] for name, array in found.seen.items()}
+    phases, movements = row["serves"].shape
+    names = ("movements", "phases", "serves", "mask")
+    padded = pad([row], Maxima(movements + 3, phases + 2))
+    with torch.no_grad():
+        bare = scorer(*(torch.from_numpy(row[name].copy()[None]) for name in names))[0]
+        wide = scorer(*(torch.from_numpy(padded[name]) for name in names))[0]
+    assert torch.allclose(wide[:phases], bare, atol=1e-5)
+    assert (wide[phases:] == CLOSED).all()
+
+
+def test_transitions_lead_over_several_choices():
+    count, gamma = 4, 0.9
+    shape = {"movements": (2, 26), "phases": (2, 8), "serves": (2, 2), "mask": (2,)}
+    seen = {
+        name: np.stack([np.full(size, row / 8, dtype=np.float32) for row in range(count + 1)])
+        for name, size in shape.items()
+    }
+    item = Trajectory(
+        seen,
+        np.arange(count) % 2,
+        np.zeros(count, dtype=np.float32),
+        np.array([[1.0], [10.0], [100.0], [1000.0]], dtype=np.float32),
+        np.array([5.0, 10.0, 5.0, 5.0], dtype=np.float32),
+        np.ones((2, 1), dtype=np.float32),
+    )
+    replay = Replay(50, Maxima(3, 2), 2, gamma, 2, np.random.default_rng(0))
+    replay.add(item)
+    batch = replay.sample(200)
+    place = (batch.seen["mask"][:, 0] * 8).round().long()
+    after = (batch.after["mask"][:, 0] * 8).round().long()
+    # By hand: two choices each, discounted by the seconds between them; at the end one is left.
+    wanted = torch.tensor([1 + 0.9 * 10, 10 + 0.81 * 100, 100 + 0.9 * 1000, 1000.0])
+    assert torch.allclose(batch.parts[:, 0], wanted[place])
+    assert torch.equal(after, torch.tensor([2, 3, 4, 4])[place])
+    passed = torch.tensor([15.0, 15.0, 10.0, 5.0])[place]
+    assert torch.allclose(batch.discounts[:, 0], gamma ** (passed / 5.0))
+    assert (batch.parts[:, 1] == 0).all()
+
+
+def test_a_lost_worker_is_replaced_and_its_task_done_again(tmp_path):
+    with local_workers(1) as workers:
+        assert workers.run(survive, [Fragile(str(tmp_path), 2)]) == ["done after 2"]
+        assert workers.lost == 2
+        (tmp_path / "more").mkdir()
+        with pytest.raises(WorkError, match=f"{ATTEMPTS} workers died during a fragile task"):
+            workers.run(survive, [Fragile(str(tmp_path / "more"), 99)])
+        with pytest.raises(InputError, match="give a good one"):
+            workers.run(refuse, [1])
