@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
 
 from agents.base import Agent
 from signals.contract import Bundle
-from signals.detectors import Readings
+from signals.detectors import Readings, ReadingsReader
+from signals.encoder import Encoder
 from signals.errors import ContractError, ServiceError
 from signals.junction import Junction
 from signals.lights import GuardState
@@ -31,6 +34,8 @@ MAX_AGE_S = 10.0
 GRACE_S = 1.0
 """A command outlives the decision interval by this, for the next poll's travel (s)."""
 _DAY_S = 86_400.0
+_ENCODERS = 256
+"""Sets of junctions whose common encoder is kept: gateways ask for the same ones every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,20 +159,29 @@ class JunctionRuntime:
         self.junction = junction
         self.spec = ObservationSpec(junction)
         self.spec_hash = self.spec.hash
+        self.reader = ReadingsReader(self.spec.detectors)
         self.bundle_hash = bundle_hash
-        self._agent = agent
+        self.agent = agent
         self._max_age_s = max_age_s
         self._lifetime_s = agent.decision_interval_s + GRACE_S
         agent.reset(0)
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, max_age_s: float = MAX_AGE_S) -> JunctionRuntime:
+    def from_bundle(
+        cls, bundle: Bundle, max_age_s: float = MAX_AGE_S, policy: OnnxPolicy | None = None
+    ) -> JunctionRuntime:
         """A runtime for a verified bundle.
+
+        Args:
+            bundle: The bundle.
+            max_age_s: Older readings are stale (s).
+            policy: Its policy, when it is open already.
 
         Raises:
             BundleError: Its network cannot be loaded.
         """
-        return cls(bundle.contract.junction, OnnxPolicy(bundle), bundle.hash, max_age_s)
+        chosen = policy or OnnxPolicy(bundle)
+        return cls(bundle.contract.junction, chosen, bundle.hash, max_age_s)
 
     def check(self, spec_hash: str | None, bundle_hash: str | None) -> None:
         """Refuse a controller that expects another observation or bundle.
@@ -199,25 +213,34 @@ class JunctionRuntime:
         Args:
             request: Readings and state, made for this junction.
         """
-        why = self._unusable(request)
+        why = self.unusable(request)
         if why:
-            return Decision(self._local_plan(request, why), None)
+            return Decision(self.local_plan(request, why), None)
         observation: Observation | None = None
         try:
             observation = self.spec.encode(request.readings, request.state)
-            wish = self._agent.decide(observation, request.clock_s)
+            wish = self.agent.decide(observation, request.clock_s)
         except Exception as error:  # a policy must never take the junction down with it
             text = " ".join(str(error).split()) or type(error).__name__
-            return Decision(self._local_plan(request, text, observation), observation)
+            return Decision(self.local_plan(request, text, observation), observation)
+        return Decision(self.command(request, wish, observation), observation)
+
+    def command(
+        self, request: DecisionRequest, wish: int, observation: Observation | None = None
+    ) -> Command:
+        """What a wish comes to at this moment, by the guard.
+
+        Args:
+            request: Readings and state.
+            wish: Of the policy, or of an operator.
+            observation: What the wish was made from, None for an operator's.
+        """
         options = self.spec.guard.options(request.state)
         if not 0 <= wish < len(options.mask):
-            return Decision(
-                self._local_plan(request, f"the policy wished for phase {wish}", observation),
-                observation,
-            )
+            return self.local_plan(request, f"the policy wished for phase {wish}", observation)
         granted = options.mask[wish]
         kept = "kept" if wish == request.state.phase else "changed"
-        command = Command(
+        return Command(
             phase=wish,
             phase_name=self.junction.phases[wish].name,
             not_before_s=request.clock_s,
@@ -229,9 +252,8 @@ class JunctionRuntime:
             sequence=request.sequence,
             bundle_hash=self.bundle_hash,
         )
-        return Decision(command, observation)
 
-    def _unusable(self, request: DecisionRequest) -> str:
+    def unusable(self, request: DecisionRequest) -> str:
         """Why the readings cannot be decided on, or an empty string."""
         readings = request.readings
         if not math.isfinite(request.clock_s) or not math.isfinite(readings.time_s):
@@ -249,9 +271,16 @@ class JunctionRuntime:
         contradiction = self.spec.guard.contradiction(request.state)
         return f"the lights contradict each other: {contradiction}" if contradiction else ""
 
-    def _local_plan(
+    def local_plan(
         self, request: DecisionRequest, why: str, observation: Observation | None = None
     ) -> Command:
+        """The command that sends the controller to its own plan.
+
+        Args:
+            request: What was asked.
+            why: One line.
+            observation: When one was made.
+        """
         mask = () if observation is None else tuple(bool(value) for value in observation.mask)
         now_s = request.clock_s if math.isfinite(request.clock_s) else 0.0
         return Command(
@@ -266,6 +295,59 @@ class JunctionRuntime:
             sequence=request.sequence,
             bundle_hash=self.bundle_hash,
         )
+
+
+class Together:
+    """Decides for many junctions at once, each exactly as it would be decided alone."""
+
+    def __init__(self) -> None:
+        self._encoder = lru_cache(_ENCODERS)(lambda specs: Encoder(specs))
+
+    def explain(self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]]) -> list[Decision]:
+        """One decision for each request.
+
+        Args:
+            asked: Runtimes and what they are asked; a runtime may be asked more than once.
+        """
+        found: dict[int, Decision] = {}
+        rows: list[int] = []
+        for row, (runtime, request) in enumerate(asked):
+            if not isinstance(runtime.agent, OnnxPolicy):
+                found[row] = runtime.explain(request)
+            elif why := runtime.unusable(request):
+                found[row] = Decision(runtime.local_plan(request, why), None)
+            else:
+                rows.append(row)
+        try:
+            self._decide(asked, rows, found)
+        except Exception:  # alone, each says what is wrong with it
+            for row in rows:
+                found[row] = asked[row][0].explain(asked[row][1])
+        return [found[row] for row in range(len(asked))]
+
+    def _decide(
+        self,
+        asked: Sequence[tuple[JunctionRuntime, DecisionRequest]],
+        rows: Sequence[int],
+        found: dict[int, Decision],
+    ) -> None:
+        if not rows:
+            return
+        encoder = self._encoder(tuple(asked[row][0].spec for row in rows))
+        observations = encoder.observations(
+            [asked[row][1].readings for row in rows], [asked[row][1].state for row in rows]
+        )
+        alike: dict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
+        for place, row in enumerate(rows):
+            policy = cast(OnnxPolicy, asked[row][0].agent)
+            alike[id(policy.session), observations[place].serves.shape].append(place)
+        for places in alike.values():
+            policy = cast(OnnxPolicy, asked[rows[places[0]]][0].agent)
+            wishes = policy.decide_many([observations[place] for place in places])
+            for place, wish in zip(places, wishes, strict=True):
+                runtime, request = asked[rows[place]]
+                command = runtime.command(request, wish, observations[place])
+                found[rows[place]] = Decision(command, observations[place])
 
 
 def observation_sha256(observation: Observation) -> str:

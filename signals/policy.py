@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from signals.observation import Observation
 
 INPUTS = ("movements", "phases", "serves", "mask")
 OUTPUT = "scores"
+_NEAR = 1e-4
+"""Scores that differ less than this share may change places by rounding."""
 
 
 class OnnxPolicy:
@@ -23,14 +25,15 @@ class OnnxPolicy:
 
     Args:
         bundle: A verified bundle.
+        session: Of the same network, opened before; opened now when not given.
 
     Raises:
         BundleError: The network cannot be loaded or has other inputs and outputs.
         MissingDependencyError: onnxruntime is not installed.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._session = open_session(bundle.policy, f"bundle '{bundle.contract.name}'")
+    def __init__(self, bundle: Bundle, session: Any = None) -> None:
+        self.session = session or open_session(bundle.policy, f"bundle '{bundle.contract.name}'")
         self.name = bundle.contract.name
         self.decision_interval_s = bundle.contract.decision_interval_s
 
@@ -51,11 +54,33 @@ class OnnxPolicy:
         """
         single = arrays["mask"].ndim == 1
         feed = {name: arrays[name][None] if single else arrays[name] for name in INPUTS}
-        return run_session(self._session, feed, single)
+        return run_session(self.session, feed, single)
 
     def decide(self, observation: Observation, clock_s: float) -> int:
         """The open phase with the best score, see `agents.base.Agent.decide`."""
         return int(np.argmax(self.scores(observation.arrays())))
+
+    def decide_many(self, observations: Sequence[Observation]) -> list[int]:
+        """Wishes for observations of one shape, the same that `decide` gives one by one.
+
+        Sums over a batch may round otherwise; where two phases are nearly equal, the observation
+        is scored by itself.
+
+        Args:
+            observations: Of junctions with as many movements and phases.
+
+        Raises:
+            WorkError: The network fails, or a score is not a number.
+        """
+        arrays = [observation.arrays() for observation in observations]
+        scores = self.scores({name: np.stack([item[name] for item in arrays]) for name in INPUTS})
+        wishes: list[int] = scores.argmax(axis=1).tolist()
+        if scores.shape[1] > 1:
+            best = np.partition(scores, -2, axis=1)[:, -2:]
+            near = best[:, 1] - best[:, 0] <= _NEAR * np.maximum(1.0, np.abs(best[:, 1]))
+            for row in np.flatnonzero(near).tolist():
+                wishes[row] = self.decide(observations[row], 0.0)
+        return wishes
 
 
 def open_session(policy: bytes, what: str) -> Any:

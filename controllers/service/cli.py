@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
+import os
+import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING
 
 import click
 
-from signals.errors import MissingDependencyError, OutputError
+from signals.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from controllers.service.assembly import Settings
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -17,8 +27,15 @@ from signals.errors import MissingDependencyError, OutputError
     "bundles",
     type=click.Path(path_type=Path),
     multiple=True,
-    required=True,
-    help="Policy bundle; repeat it for more junctions.",
+    help="Serve this policy bundle at once, to this machine only; repeat it for more junctions.",
+)
+@click.option(
+    "--registry",
+    "address",
+    envvar="SEOUL_SIGNALS_REGISTRY",
+    show_envvar=True,
+    metavar="ADDRESS",
+    help="Serve what is deployed in this registry, to whoever has a key from it.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -29,6 +46,13 @@ from signals.errors import MissingDependencyError, OutputError
     help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that share the work.",
+)
+@click.option(
     "--trust",
     multiple=True,
     metavar="KEY",
@@ -36,45 +60,206 @@ from signals.errors import MissingDependencyError, OutputError
 )
 @click.option(
     "--record",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=_FILE,
     help="Append every poll and its command to this file, one JSON document a line.",
 )
+@click.option("--tls-cert", type=_FILE, help="Certificate (PEM): serve HTTPS.")
+@click.option("--tls-key", type=_FILE, help="Its key (PEM).")
+@click.option("--client-ca", type=_FILE, help="Take only clients with a certificate signed by it.")
+@click.option(
+    "--spool",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder in which rows wait for the registry; one for each registry when not given.",
+)
+@click.option(
+    "--keep-days",
+    type=click.IntRange(1, 36_500),
+    default=90,
+    show_default=True,
+    help="Retention of decisions and events.",
+)
+@click.option(
+    "--calls",
+    type=click.FloatRange(1, 1e6),
+    default=50,
+    show_default=True,
+    help="Calls a second with one key; controllers so many for every ten junctions.",
+)
+@click.option(
+    "--log-format", type=click.Choice(("logfmt", "json")), default="logfmt", show_default=True
+)
+@click.option("--log-level", type=click.Choice(("debug", "info", "warning")), default="info")
 def serve(
-    bundles: tuple[Path, ...], host: str, port: int, trust: tuple[str, ...], record: Path | None
+    bundles: tuple[Path, ...],
+    address: str | None,
+    host: str,
+    port: int,
+    workers: int,
+    trust: tuple[str, ...],
+    record: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    client_ca: Path | None,
+    spool: Path | None,
+    keep_days: int,
+    calls: float,
+    log_format: str,
+    log_level: str,
 ) -> None:
     """Answer decision polls of controllers over HTTP.
 
+    With --registry, bundles, stages, overrides and keys come from there and are followed as they
+    change. With --bundle, the bundles are served at once, without keys, to this machine only.
     Bundles are verified and the address is taken before anything is answered. Ends on ^C or
     SIGTERM.
     """
-    from controllers.bundle import load_trusted, trusted_keys
+    from controllers.bundle import trusted_keys
 
-    try:
-        from controllers.service.app import Service, create_app
-        from controllers.service.server import address_of, listen, make_logger, run
-    except ImportError as error:
-        raise MissingDependencyError(
-            error.name or "fastapi", "serve", "the decision service"
-        ) from error
-    keys = trusted_keys(trust)
-    loaded = [load_trusted(path, keys) for path in bundles]
-    logger = make_logger()
+    source = click.get_current_context().get_parameter_source("address")
+    if bundles and source is click.core.ParameterSource.COMMANDLINE:
+        raise InputError("give --bundle or --registry, not both; 'signals registry add' keeps one")
+    if not bundles and not address:
+        raise InputError("nothing to serve; give --bundle FILE, or --registry ADDRESS")
+    if bundles and not _is_loopback(host):
+        raise InputError(
+            f"--bundle asks for no key and serves this machine only, not {host}; make a registry "
+            "with keys ('signals registry --help') and give --registry"
+        )
+    if (tls_cert is None) != (tls_key is None) or (client_ca and tls_cert is None):
+        raise InputError("--tls-cert and --tls-key go together, and --client-ca with them")
     with ExitStack() as stack:
+        if workers > 1:
+            # Before the counters are imported, which look for it then.
+            shared = stack.enter_context(tempfile.TemporaryDirectory(prefix="seoul-signals-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
+        try:
+            from controllers.service.assembly import Settings, assembled
+            from controllers.service.server import (
+                Tls,
+                address_of,
+                listen,
+                make_logger,
+                run,
+                run_workers,
+            )
+        except ImportError as error:
+            raise MissingDependencyError(
+                error.name or "fastapi", "serve", "the decision service"
+            ) from error
+        tls = Tls(tls_cert, tls_key, client_ca) if tls_cert and tls_key else None
+        if tls is not None:
+            tls.check()
+        keys = trusted_keys(trust)
+        logger = make_logger(as_json=log_format == "json", level=log_level)
         sock = stack.enter_context(listen(host, port))
-        stream = stack.enter_context(_open(record)) if record else None
-        service = Service(loaded, logger, stream)
-        address = address_of(sock)
+        if bundles:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="seoul-signals-"))
+            address, spool = f"{folder}/registry.db", Path(folder) / "spool"
+            _fill(address, bundles, keys)
+        assert address is not None
+        settings = Settings(
+            registry=address,
+            spool=str(spool or _spool_of(address)),
+            trusted=tuple(sorted(keys)),
+            open_to_all=bool(bundles),
+            record=str(record or ""),
+            keep_days=keep_days,
+            calls_a_second=calls,
+            log_format=log_format,
+            log_level=log_level,
+        )
+        url = address_of(sock, "https" if tls else "http")
+        if workers > 1:
+            _check(settings)
+            settings.to_environment()
+
+            def start() -> None:
+                logger.info("serving", address=url, workers=workers)
+                _tell(f"serving with {workers} workers on {url}; stop with ^C", bool(bundles))
+
+            run_workers(workers, sock, logger, start, tls)
+            return
+        service, app = stack.enter_context(assembled(settings, logger))
 
         def started() -> None:
-            for name, bundle in service.bundles.items():
-                logger.info("serving", junction=name, bundle=bundle.hash[:12], address=address)
-            click.echo(f"serving {', '.join(service.bundles)} on {address}; stop with ^C")
+            for name, served in service.city.served.items():
+                logger.info(
+                    "serving",
+                    junction=name,
+                    bundle=served.bundle.hash[:12],
+                    stage=served.stage,
+                    address=url,
+                )
+            _tell(f"serving {_names(service.city.served)} on {url}; stop with ^C", bool(bundles))
 
-        run(create_app(service), sock, logger, started)
+        run(app, sock, logger, started, tls)
 
 
-def _open(file: Path) -> TextIO:
+def _tell(line: str, is_open: bool) -> None:
+    click.echo(line)
+    if is_open:
+        click.echo(
+            "NO KEY IS ASKED: open to every program on this machine, and to nobody else; for a "
+            "street, keep the bundle in a registry and use --registry"
+        )
+
+
+def _names(names: Iterable[str]) -> str:
+    found = sorted(names)
+    more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+    return (", ".join(found[:10]) + more) if found else "no junction yet"
+
+
+def _fill(address: str, bundles: tuple[Path, ...], keys: frozenset[str]) -> None:
+    """A registry for the time of this command, in which the bundles act at once."""
+    from controllers.bundle import load_trusted
+    from controllers.registry.database import migrate, open_engine
+    from controllers.registry.store import Author, Registry
+
+    loaded = [load_trusted(path, keys) for path in bundles]
+    seen: dict[str, str] = {}
+    for bundle in loaded:
+        junction, name = bundle.contract.junction.id, bundle.contract.name
+        if junction in seen:
+            raise InputError(
+                f"bundles '{seen[junction]}' and '{name}' are both for junction {junction}; give "
+                "one"
+            )
+        seen[junction] = name
+    engine = open_engine(address)
+    migrate(engine)
+    registry, by = Registry(engine), Author("local", "signals serve --bundle")
+    for path, bundle in zip(bundles, loaded, strict=True):
+        registry.add_bundle(path, keys, by)
+        # Nothing limits a trial on one's own machine.
+        registry.deploy(bundle, "deploy", by, {"vetoes": 1.0, "stale": 1.0, "drift": 1.0})
+    engine.dispose()
+
+
+def _check(settings: Settings) -> None:
+    """Refuse what every worker would refuse, before there are any."""
+    from controllers.registry.database import check, open_engine
+
+    engine = open_engine(settings.registry)
+    check(engine)
+    engine.dispose()
+
+
+def _spool_of(address: str) -> Path:
+    """One folder for each registry: rows must never reach another one."""
+    from platformdirs import user_state_dir
+
+    from controllers.registry.database import open_engine, where
+
+    engine = open_engine(address)
+    if engine.url.get_backend_name() == "sqlite":
+        return Path(f"{engine.url.database}-spool")
+    name = hashlib.sha256(where(engine).encode()).hexdigest()[:16]
+    return Path(user_state_dir("seoul-signals")) / "spool" / name
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        return file.open("a", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {file}: {error.strerror or error}") from error
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

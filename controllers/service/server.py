@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 import socket
+import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from structlog.typing import FilteringBoundLogger
+from structlog.typing import EventDict, FilteringBoundLogger
 
-from signals.errors import PortError
+from signals.errors import InputError, PortError
 
 _KEEP_ALIVE_S = 75
 """Longer than any decision interval, so that a poll never meets a connection just closed."""
 
 
-def make_logger(stream: TextIO | None = None) -> FilteringBoundLogger:
+def make_logger(
+    stream: TextIO | None = None, as_json: bool = False, level: str = "info"
+) -> FilteringBoundLogger:
     """A logger that writes one line per event.
 
     Args:
         stream: Where to, standard error when not given.
+        as_json: JSON instead of logfmt.
+        level: The least that is written.
     """
+    shape: Any = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
+    )
     logger: FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(stream or sys.stderr),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            _printable,
+            shape,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     return logger
 
@@ -68,14 +83,51 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def address_of(sock: socket.socket) -> str:
+def address_of(sock: socket.socket, scheme: str = "http") -> str:
     """The URL that a listening socket answers on."""
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Certificates.
+
+    Attributes:
+        certificate: The service's own, PEM.
+        key: Its key, PEM.
+        clients: Certificates that clients' certificates must be signed by; None asks for none.
+    """
+
+    certificate: Path
+    key: Path
+    clients: Path | None = None
+
+    def check(self) -> None:
+        """Refuse files that hold no certificates.
+
+        Raises:
+            InputError: Names them.
+        """
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate, self.key)
+            if self.clients is not None:
+                context.load_verify_locations(self.clients)
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                f"cannot use certificate {self.certificate} with key {self.key}"
+                + (f" and client certificates {self.clients}" if self.clients else "")
+                + f": {error}"
+            ) from error
 
 
 def run(
-    app: FastAPI, sock: socket.socket, logger: FilteringBoundLogger, started: Callable[[], None]
+    app: FastAPI,
+    sock: socket.socket,
+    logger: FilteringBoundLogger,
+    started: Callable[[], None],
+    tls: Tls | None = None,
 ) -> None:
     """Serve until SIGTERM or ^C, then finish the requests that are under way.
 
@@ -84,25 +136,88 @@ def run(
         sock: Listening already.
         logger: Gets the end of service.
         started: Called just before the first request is taken.
+        tls: Certificates, None for plain HTTP.
     """
-    config = uvicorn.Config(
+    with _stopping_is_no_failure():
+        try:
+            started()
+            uvicorn.Server(_config(app, tls)).run(sockets=[sock])
+        finally:
+            sock.close()
+    logger.info("stopped")
+
+
+def run_workers(
+    count: int,
+    sock: socket.socket,
+    logger: FilteringBoundLogger,
+    started: Callable[[], None],
+    tls: Tls | None = None,
+) -> None:
+    """Like `run`, with several processes on one socket; one that dies is replaced.
+
+    Each makes its application from the environment, see `controllers.service.assembly`.
+
+    Args:
+        count: Processes.
+        sock: Listening already.
+        logger: Gets the end of service.
+        started: Called before they are started.
+        tls: Certificates, None for plain HTTP.
+    """
+    from uvicorn.supervisors import Multiprocess
+
+    config = _config("controllers.service.assembly:worker", tls, workers=count, factory=True)
+    with _stopping_is_no_failure():
+        try:
+            started()
+            make: Any = Multiprocess
+            # Older versions of uvicorn want to be told what a process runs.
+            told = "target" in inspect.signature(make).parameters
+            target = {"target": uvicorn.Server(config).run} if told else {}
+            make(config, sockets=[sock], **target).run()
+        finally:
+            sock.close()
+    logger.info("stopped")
+
+
+def _config(
+    app: FastAPI | str, tls: Tls | None, workers: int = 1, factory: bool = False
+) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
+        factory=factory,
+        workers=workers,
         log_config=None,
         access_log=False,
-        lifespan="off",
+        server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=5,
+        timeout_worker_healthcheck=300,
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else str(tls.key),
+        ssl_ca_certs=None if tls is None or tls.clients is None else str(tls.clients),
+        ssl_cert_reqs=ssl.CERT_NONE if tls is None or tls.clients is None else ssl.CERT_REQUIRED,
     )
-    # uvicorn raises the signal that stopped it once more when it is done; stopping is no failure.
+
+
+@contextmanager
+def _stopping_is_no_failure() -> Iterator[None]:
+    """Uvicorn raises the signal that stopped it once more when it is done."""
     before = {kind: signal.signal(kind, _ignore) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
-        started()
-        uvicorn.Server(config).run(sockets=[sock])
+        yield
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
-        sock.close()
-    logger.info("stopped")
+
+
+def _printable(logger: object, method: str, event: EventDict) -> EventDict:
+    """Text from outside may hold halves of characters, which no stream takes."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = value.encode("utf-8", "replace").decode()
+    return event
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

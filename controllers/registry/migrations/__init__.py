@@ -1,1 +1,0 @@
-"""Alembic migrations of the registry, shipped with the package."""
