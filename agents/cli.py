@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.classical import NAMES, parameters_of
+from agents.evaluation.peers import PEERS, peer_parameters
 
 
 @click.command()
@@ -16,7 +17,7 @@ def agents() -> None:
     if not console.is_terminal:
         console.width = max(console.width, 120)
     table = Table("agent", "how it decides", box=None, pad_edge=False)
-    for name, line in NAMES.items():
+    for name, line in {**NAMES, **PEERS}.items():
         table.add_row(name, line)
     console.print(table)
     console.print()
@@ -24,9 +25,13 @@ def agents() -> None:
     for name in NAMES:
         for number, (parameter, (default, low, high)) in enumerate(parameters_of(name).items()):
             table.add_row("" if number else name, parameter, f"{default:g}", f"{low:g} to {high:g}")
+    for name in PEERS:
+        for number, (parameter, (default, low, high)) in enumerate(peer_parameters(name).items()):
+            table.add_row("" if number else name, parameter, f"{default:g}", f"{low:g} to {high:g}")
     console.print(table)
     console.print(
         "\nParameters may follow a name: actuated:passage_s=2.5\n"
+        "Outside peers (sumo:...) run in simulate and evaluate only.\n"
         "Learned agents are given by where they are: the folder of a training run "
         "(signals train --out FOLDER) or a bundle file (signals export FOLDER --out FILE.bundle)."
     )

@@ -64,6 +64,8 @@ class RunMetrics:
         unfinished: Inserted, not arrived at the end.
         never_inserted: Scheduled, never inserted.
         longest_wait_s: Largest sum of standing time and departDelay of one vehicle.
+        worst_junction: The junction with the greatest delay a vehicle; the only one of a single.
+        worst_junction_delay_s: Its delay (s/veh); of a network see `JunctionMetrics.delay_s`.
         pedestrians: People on foot who set out.
         pedestrian_delay_s: Mean time lost by one of them; a walk that did not end counts the time
             that its person stood, because SUMO writes no time loss for it.
@@ -91,6 +93,8 @@ class RunMetrics:
     unfinished: int
     never_inserted: int
     longest_wait_s: float
+    worst_junction: str
+    worst_junction_delay_s: float
     pedestrians: int
     pedestrian_delay_s: float | None
     crosswalk_los: str | None
@@ -212,6 +216,8 @@ def summarise(
     return replace(
         found,
         los=junction_los(found.delay_s),
+        worst_junction=junction.id,
+        worst_junction_delay_s=found.delay_s,
         approaches={leg: reader.legs[leg].approach(sampled.get(leg)) for leg in legs},
         queue_p95_m=max((stats.p95_m for stats in sampled.values()), default=None),
         longest_queue_m=max((stats.longest_m for stats in sampled.values()), default=None),
@@ -244,8 +250,11 @@ def summarise_network(
     flags = sampler.flags() + _flags({}, begin_s, end_s, seen)
     flags += _incomplete(reader, schedule, end_s)
     junctions = sampler.junctions()
+    worst = max(junctions, key=lambda name: junctions[name].delay_s, default="")
     return replace(
         _judged(reader, begin_s, end_s, seen, flags),
+        worst_junction=worst,
+        worst_junction_delay_s=junctions[worst].delay_s if worst else 0.0,
         queue_p95_m=max((item.queue_p95_m for item in junctions.values()), default=None),
         longest_queue_m=max((item.longest_queue_m for item in junctions.values()), default=None),
         junctions=junctions,
@@ -281,6 +290,8 @@ def _judged(
         unfinished=total.unfinished,
         never_inserted=total.never_inserted,
         longest_wait_s=reader.longest_wait_s,
+        worst_junction="",
+        worst_junction_delay_s=0.0,
         pedestrians=len(reader.walkers_lost_s),
         pedestrian_delay_s=pedestrian_delay_s,
         crosswalk_los=None if pedestrian_delay_s is None else crosswalk_los(pedestrian_delay_s),

@@ -45,8 +45,8 @@ class Sotl:
         self,
         junction: Junction,
         plan: Plan,
-        threshold_veh_s: float = 200.0,
-        platoon_veh: float = 1.0,
+        threshold_veh_s: float = 400.0,
+        platoon_veh: float = 3.0,
     ) -> None:
         self._streams = Streams(junction)
         # A pocket that is full asks as loudly as a street that is.

@@ -15,6 +15,7 @@ MEANS: Final = (
     "unfinished",
     "never_inserted",
     "longest_wait_s",
+    "worst_junction_delay_s",
     "pedestrian_delay_s",
     "bus_delay_s",
     "person_delay_s",

@@ -55,11 +55,12 @@ class Control:
 
     Attributes:
         phase_s: Seconds that the guard steered for each phase, by its name.
-        granted: Share of seconds in which the wish was granted.
+        granted: Share of seconds in which the wish was granted; None of an outside peer, which no
+            guard steers.
     """
 
     phase_s: Mapping[str, int]
-    granted: float
+    granted: float | None
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,12 @@ class RunResult:
         return dict(next(iter(self.controls.values())).phase_s)
 
     @property
-    def granted(self) -> float:
+    def granted(self) -> float | None:
         """Share of seconds in which a wish was granted, the mean over junctions."""
-        shares = [control.granted for control in self.controls.values()]
-        return sum(shares) / max(len(shares), 1)
+        shares = [c.granted for c in self.controls.values() if c.granted is not None]
+        if not shares:
+            return None
+        return sum(shares) / len(shares)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form: the fields and the metrics side by side, without the timeline."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from agents.evaluation.document import is_classical
 from agents.evaluation.jobs import Job
+from agents.evaluation.peers import is_peer, parse_peer, program_of
 from agents.evaluation.sumo_options import check_options
 from agents.resolve import agents_for, check_spec
 from signals.detectors import layout
@@ -40,7 +41,10 @@ class Request:
         faults: tuple[FaultSpec, ...] = (),
     ) -> None:
         for agent in agents:
-            check_spec(agent)
+            if is_peer(agent):
+                parse_peer(agent)
+            else:
+                check_spec(agent)
         check_options(sumo)
         SumoBackend(gui=gui)  # says at once when SUMO is missing
         self.scenario, self.agents, self.seeds = scenario, agents, seeds
@@ -52,7 +56,11 @@ class Request:
             self.worlds[world.period] = world
             check_faults(faults, {item.id: layout(item) for item in world.junctions})
             for agent in agents:
-                agents_for(agent, world)
+                if is_peer(agent):
+                    for junction, plan in zip(world.junctions, world.plans, strict=True):
+                        program_of(junction, plan)
+                else:
+                    agents_for(agent, world)
         check_windows(
             faults, {name: (world.begin_s, world.end_s) for name, world in self.worlds.items()}
         )
@@ -142,7 +150,11 @@ def _slugs(agents: Sequence[str]) -> dict[str, str]:
     """Agents to names that fit into file names, each different."""
     found: dict[str, str] = {}
     for agent in agents:
-        base = agent if is_classical(agent) else Path(agent).expanduser().resolve().stem
+        base = (
+            agent
+            if is_classical(agent) or is_peer(agent)
+            else Path(agent).expanduser().resolve().stem
+        )
         base = re.sub(r"[^\w.-]+", "_", base) or "agent"
         slug, number = base, 2
         while slug in found.values():

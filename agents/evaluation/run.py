@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 from agents.base import Agent
 from agents.evaluation.jobs import Control, Job, RunResult
+from agents.evaluation.peers import PREFIX, is_peer, peer_notes, write_programs
 from agents.evaluation.sumo_options import with_options
+from agents.evaluation.watch import Watch
 from agents.resolve import agents_for
 from signals.errors import InputError, SimulationError
 from signals.lights import Verdict
-from signals.metrics import Incidents, RunMetrics, summarise, summarise_network
-from signals.network_metrics import NetworkSampler
-from signals.queues import QUEUE_SAMPLE_S, QueueSampler
 from signals.recording import Recorder, write_lights
 from signals.schedule import Schedule
 from signals.simulation import Episode
@@ -38,7 +37,77 @@ def run_job(job: Job) -> RunResult:
     world = resolve(job.scenario, job.period)
     if job.duration_s is not None:
         world = replace(world, end_s=min(world.begin_s + job.duration_s, world.end_s))
+    if is_peer(job.agent):
+        return run_peer(world, job)
     return run_world(world, agents_for(job.agent, world), job)
+
+
+def run_peer(world: World, job: Job) -> RunResult:
+    """Run SUMO's own program, see `agents.evaluation.peers`.
+
+    Args:
+        world: What to simulate.
+        job: Names the peer; what is recorded of its lights has ``sumo`` for a reason.
+
+    Raises:
+        InputError: There is no such peer, or the SUMO options cannot be used.
+        SimulationError: SUMO refused or ended early, or another run goes on in this process.
+    """
+    started_s = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="seoul-signals-run-") as scratch:
+        trips_file = job.trips_file or Path(scratch) / "tripinfo.xml"
+        world, extra = with_options(world, job)
+        file, programs = write_programs(world, job.agent, Path(scratch))
+        schedule = Schedule.read(world.routes(job.seed), world.junctions, world.additional_files)
+        world = replace(world, additional_files=(*world.additional_files, file))
+        backend, watch = SumoBackend(gui=job.gui), Watch(world, schedule)
+        recorders = {name: Recorder() for name in programs}
+        options = RunOptions(trips_file, extra, job.emissions, features_only=True)
+        try:
+            with closing_told(job.gui):
+                with _options_told(job):
+                    backend.start(world, job.seed, [() for _ in world.junctions], options)
+                sumo = import_module("traci" if job.gui else "libsumo")
+                watch.begin(sumo)
+                for second in range(world.end_s - world.begin_s):
+                    clock_s = int(backend.clock_s())
+                    backend.advance()
+                    for name, program in programs.items():
+                        phase = program.phases[sumo.trafficlight.getPhase(name)]
+                        lights = sumo.trafficlight.getRedYellowGreenState(name)
+                        recorders[name].seconds.append(
+                            (clock_s, lights, "", phase, phase, True, PREFIX)
+                        )
+                    watch.second(second + 1)
+        finally:
+            backend.close()
+        metrics = watch.judge(trips_file)
+        if job.record is not None:
+            write_lights(job.record, list(recorders), list(recorders.values()))
+    faults = bool(world.faults or job.faults)
+    return RunResult(
+        scenario=job.scenario,
+        period=world.period,
+        agent=job.agent,
+        seed=job.seed,
+        label=job.name,
+        trips=job.trips_file,
+        metrics=metrics,
+        timeline=watch.series(),
+        controls={
+            junction.id: Control(
+                {
+                    phase.name: sum(row[4] == phase.index for row in recorders[junction.id].seconds)
+                    for phase in junction.phases
+                },
+                None,
+            )
+            for junction in world.junctions
+        },
+        faults=tuple(spec.text for spec in (*world.faults, *job.faults)),
+        notes=(*world.notes, *peer_notes(job.agent, faults)),
+        wall_s=time.perf_counter() - started_s,
+    )
 
 
 def run_world(world: World, agent: Agent | Sequence[Agent], job: Job) -> RunResult:
@@ -61,15 +130,15 @@ def run_world(world: World, agent: Agent | Sequence[Agent], job: Job) -> RunResu
         schedule = Schedule.read(world.routes(job.seed), world.junctions, world.additional_files)
         recorders = [Recorder() for _ in agents] if job.record is not None else None
         episode = Episode(world, SumoBackend(gui=job.gui), recorders)
-        watch = _Watch(world, schedule)
+        watch = Watch(world, schedule)
         tally = _Tally(world)
         for each in agents:
             each.reset(job.seed)
         try:
             with closing_told(job.gui):
-                _start(
-                    episode, job, RunOptions(trips_file, extra, job.emissions, faults=job.faults)
-                )
+                options = RunOptions(trips_file, extra, job.emissions, faults=job.faults)
+                with _options_told(job):
+                    episode.start(job.seed, options)
                 watch.begin(import_module("traci" if job.gui else "libsumo"))
                 _drive(episode, agents, watch, tally)
         finally:
@@ -103,7 +172,7 @@ def _one_each(agent: Agent | Sequence[Agent], world: World) -> tuple[Agent, ...]
     return agents
 
 
-def _drive(episode: Episode, agents: Sequence[Agent], watch: _Watch, tally: _Tally) -> None:
+def _drive(episode: Episode, agents: Sequence[Agent], watch: Watch, tally: _Tally) -> None:
     """Every agent decides at its own interval; nobody is asked for readings that nobody needs."""
     wishes = [0] * len(agents)
     seconds = 0
@@ -145,57 +214,11 @@ class _Tally:
         }
 
 
-class _Watch:
-    """Looks at queues and incidents during a run and judges it afterwards."""
-
-    def __init__(self, world: World, schedule: Schedule) -> None:
-        self._world = world
-        self._schedule = schedule
-        self._incidents = Incidents()
-        self._sumo: ModuleType
-        self._sampler: QueueSampler | NetworkSampler
-
-    def begin(self, sumo: ModuleType) -> None:
-        self._sumo = sumo
-        junctions = self._world.junctions
-        if len(junctions) == 1:
-            self._sampler = QueueSampler(sumo, junctions[0], self._schedule)
-        else:
-            self._sampler = NetworkSampler(sumo, junctions, self._schedule)
-
-    def second(self, seconds: int) -> None:
-        self._incidents.watch(self._sumo)
-        if seconds % QUEUE_SAMPLE_S == 0:
-            self._sampler.sample()
-
-    def judge(self, trips_file: Path) -> RunMetrics:
-        world = self._world
-        if isinstance(self._sampler, NetworkSampler):
-            return summarise_network(
-                trips_file,
-                self._schedule,
-                world.begin_s,
-                world.end_s,
-                self._sampler,
-                self._incidents,
-            )
-        return summarise(
-            trips_file,
-            world.junction,
-            self._schedule,
-            world.begin_s,
-            world.end_s,
-            self._sampler,
-            self._incidents,
-        )
-
-    def series(self) -> dict[str, object]:
-        return self._sampler.series()
-
-
-def _start(episode: Episode, job: Job, options: RunOptions) -> None:
+@contextlib.contextmanager
+def _options_told(job: Job) -> Iterator[None]:
+    """Say in words when SUMO refuses the job's own options."""
     try:
-        episode.start(job.seed, options)
+        yield
     except SimulationError as error:
         if job.sumo and "commandline options" in str(error):
             raise InputError(

@@ -16,7 +16,7 @@ from agents.evaluation.jobs import RunResult
 from signals.capacity import junction_los
 from signals.metrics import RunMetrics
 
-_PLAIN_WIDTH: Final = 120
+_PLAIN_WIDTH: Final = 150
 _MOST_JUNCTIONS: Final = 12
 """Longer tables are for ``--json``."""
 
@@ -123,8 +123,8 @@ def print_summary(results: Sequence[RunResult]) -> None:
     network = any(result.metrics.junctions for result in results)
     table = Table(box=None, pad_edge=False)
     for number, title in enumerate(
-        ("period", "agent", "delay s/veh", "95 %", "LOS", "stops", "on foot s", "bus s", "person s",
-         "queue 95 % m", "flagged")
+        ("period", "agent", "delay s/veh", "95 %", "LOS", "worst junction s", "longest wait s",
+         "stops", "on foot s", "bus s", "person s", "queue 95 % m", "flagged")
     ):  # fmt: skip
         table.add_column(title, justify="left" if number < 2 else "right")
     for summary in summaries(results):
@@ -135,6 +135,8 @@ def print_summary(results: Sequence[RunResult]) -> None:
             _number(summary.delay.mean),
             "-" if low is None else f"{_number(low)} to {_number(high)}",
             "-" if network else junction_los(summary.delay.mean),
+            _number(summary.means["worst_junction_delay_s"]),
+            _number(summary.means["longest_wait_s"], 0),
             _number(summary.means["stops"], 2),
             _number(summary.means["pedestrian_delay_s"]),
             _number(summary.means["bus_delay_s"]),

@@ -1,0 +1,303 @@
+"""Every agent on every shipped site and period, judged on the same held-out days.
+
+    python -m benchmarks.quality --out results/quality
+    python -m benchmarks.quality --out results/quality --sites gangnam --agents actuated,runs/mine
+
+One table: delay with its 95 % interval over days, the ratio to the best classical agent of that
+site and period (paired by day), the verdict, and beside the mean what a mean hides: the worst
+junction, the longest wait of any vehicle on any day, and the runs that gridlocked. Besides the
+classical agents and SUMO's own programs (``sumo:...``, which do not pass through the guard)
+`--agents` takes whatever ``signals evaluate`` takes: run folders, bundles, shipped policies.
+
+The folder keeps every finished run in ``runs.jsonl``; the same command goes on where it stopped.
+The table is written to ``quality.md`` with the command and versions, and as ``quality.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agents.classical import NAMES
+from agents.evaluation.document import is_classical
+from agents.evaluation.jobs import Job, RunResult
+from agents.evaluation.peers import PEERS
+from agents.evaluation.request import Request
+from agents.evaluation.runner import run_jobs
+from agents.evaluation.statistics import best_of, compare, estimate
+from agents.runfolder import provenance
+from scenarios.catalog import find, names
+from scenarios.demand import HELD_OUT_SEEDS
+from signals.errors import InputError, WorkError
+
+KEPT = (
+    "delay_s", "vehicles", "never_inserted", "stops", "longest_wait_s", "worst_junction",
+    "worst_junction_delay_s", "pedestrian_delay_s", "person_delay_s", "flags", "notes", "wall_s",
+)  # fmt: skip
+LONG = ("day",)
+"""Periods that are left out unless they are named: a day takes an hour to simulate."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One site at one time of day."""
+
+    scenario: str
+    period: str
+
+
+def cases_of(sites: Sequence[str], periods: Sequence[str]) -> list[Case]:
+    """Sites and periods to judge; without periods all but the long ones.
+
+    Raises:
+        InputError: No site has one of the periods.
+    """
+    found = []
+    for site in sites:
+        known = find(site).periods
+        found += [
+            Case(site, name) for name in known if (name in periods if periods else name not in LONG)
+        ]
+    missing = [name for name in periods if name not in {case.period for case in found}]
+    if missing:
+        raise InputError(
+            f"no site of {', '.join(sites)} has a period '{missing[0]}'; allowed: "
+            + ", ".join(sorted({name for site in sites for name in find(site).periods}))
+        )
+    return found
+
+
+class Store:
+    """Finished runs, one JSON line each.
+
+    Args:
+        folder: Where; created when missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / "runs.jsonl"
+        self.rows: dict[tuple[str, str, str, int, str], dict[str, Any]] = {}
+        if self._file.is_file():
+            for line in self._file.read_text(encoding="utf-8").splitlines():
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue  # the line that was being written when the last run was stopped
+                self.rows[_key(row)] = row
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep a run."""
+        self.rows[_key(row)] = row
+        with self._file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, str, int, str]:
+    return row["scenario"], row["period"], row["agent"], int(row["seed"]), row["content"]
+
+
+def row_of(result: RunResult, content: str, revision: str | None) -> dict[str, Any]:
+    """What is kept of a run."""
+    whole = result.to_dict()
+    return {
+        **{name: whole[name] for name in ("scenario", "period", "agent", "seed")},
+        "content": content,
+        "revision": revision,
+        **{name: whole[name] for name in KEPT},
+    }
+
+
+def judge(rows: Sequence[dict[str, Any]], agents: Sequence[str]) -> list[dict[str, Any]]:
+    """One line of the table for each case and agent, the best first."""
+    lines = []
+    for case in dict.fromkeys((row["scenario"], row["period"]) for row in rows):
+        own = [row for row in rows if (row["scenario"], row["period"]) == case]
+        delays: dict[str, dict[int, float]] = {}
+        for row in own:
+            delays.setdefault(row["agent"], {})[int(row["seed"])] = row["delay_s"]
+        best = best_of([name for name in delays if is_classical(name)], delays)
+        part = []
+        for agent in agents:
+            mine = [row for row in own if row["agent"] == agent]
+            if not mine:
+                continue
+            delay = estimate([row["delay_s"] for row in mine])
+            worst = Counter(row["worst_junction"] for row in mine).most_common(1)[0][0]
+            line: dict[str, Any] = {
+                "scenario": case[0],
+                "period": case[1],
+                "agent": agent,
+                "days": len(mine),
+                "delay_s": delay.mean,
+                "ci95": delay.ci95,
+                "worst_junction": worst,
+                "worst_junction_delay_s": max(row["worst_junction_delay_s"] for row in mine),
+                "longest_wait_s": max(row["longest_wait_s"] for row in mine),
+                "gridlocked": sum(any("gridlock" in f for f in row["flags"]) for row in mine),
+                "ratio": 1.0 if agent == best else None,
+                "ratio_ci95": None,
+                "verdict": "best classical" if agent == best else "",
+            }
+            if best is not None and agent != best and set(delays[agent]) == set(delays[best]):
+                found = compare(case[1], agent, best, delays)
+                line["ratio"], line["ratio_ci95"] = found.ratio.mean, found.ratio.ci95
+                line["verdict"] = found.word
+            part.append(line)
+        lines += sorted(part, key=lambda line: line["delay_s"])
+    return lines
+
+
+def _interval(value: Sequence[float] | None, digits: int) -> str:
+    return "" if value is None else f" ({value[0]:.{digits}f} to {value[1]:.{digits}f})"
+
+
+def markdown(lines: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], command: str) -> str:
+    """The result file."""
+    made = provenance()
+    versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
+    revisions = sorted({str(row["revision"])[:12] for row in rows})
+    days = sorted({int(row["seed"]) for row in rows})
+    text = [
+        "# Quality of the agents",
+        "",
+        f"`{command}`",
+        "",
+        f"Days {days[0]} to {days[-1]}, held out; {versions}; revision {', '.join(revisions)}.",
+        "Delay in s/veh with its 95 % interval over days; the ratio is to the best classical agent",
+        "of the same site and period, paired by day. The worst junction's delay and the longest",
+        "wait are the greatest of all days. `sumo:` agents are SUMO's own programs and do not pass",
+        "through the guard.",
+        "",
+        "| site | period | agent | days | delay s/veh | ratio | verdict | worst junction s/veh "
+        "| longest wait s | gridlocked |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for line in lines:
+        ratio = "" if line["ratio"] is None else f"{line['ratio']:.3f}"
+        text.append(
+            f"| {line['scenario']} | {line['period']} | {line['agent']} | {line['days']} "
+            f"| {line['delay_s']:.1f}{_interval(line['ci95'], 1)} "
+            f"| {ratio}{_interval(line['ratio_ci95'], 3)} | {line['verdict']} "
+            f"| {line['worst_junction_delay_s']:.1f} ({line['worst_junction']}) "
+            f"| {line['longest_wait_s']:.0f} | {line['gridlocked']} |"
+        )
+    notes = sorted({note for row in rows for note in row["notes"] if not note.startswith("sumo:")})
+    return "\n".join([*text, "", *(f"- {note}" for note in notes), ""]).rstrip() + "\n"
+
+
+def _names(text: str, default: Sequence[str]) -> list[str]:
+    """A comma-separated list; a part with ``=`` belongs to the agent before it."""
+    found: list[str] = []
+    for part in filter(None, (item.strip() for item in text.split(","))):
+        if "=" in part and ":" not in part and found:
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    return list(dict.fromkeys(found)) or list(default)
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--sites", default="", help="Comma-separated scenarios. Default: all shipped.")
+@click.option("--periods", default="", help="Comma-separated. Default: all but 'day'.")
+@click.option(
+    "--agents", default="", help="Comma-separated. Default: every classical one and SUMO's own."
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--minutes", type=click.FloatRange(min=1), help="End each run early (a trial).")
+def quality(
+    out: Path,
+    sites: str,
+    periods: str,
+    agents: str,
+    seeds: int,
+    workers: int,
+    minutes: float | None,
+) -> None:
+    """Run what is missing, then write the table."""
+    chosen = _names(agents, (*NAMES, *PEERS))
+    days = range(HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.start + seeds)
+    failed: list[str] = []
+    try:
+        cases = cases_of(_names(sites, names()), _names(periods, ()))
+        orders = [(case, _request(case, chosen, days, minutes)) for case in cases]
+        store = Store(out)
+    except (InputError, OSError) as error:
+        raise click.UsageError(str(error)) from error
+    revision = provenance()["git_revision"]
+    total, used = 0, []
+    plan: list[tuple[Job, str]] = []
+    for case, request in orders:
+        content = f"{request.worlds[case.period].content_hash}/{minutes or 'whole'}"
+        for job in request.jobs:
+            total += 1
+            key = (case.scenario, case.period, job.agent, job.seed, content)
+            used.append(key)
+            if key not in store.rows:
+                plan.append((job, content))
+    done = total - len(plan)
+    click.echo(f"{done} of {total} runs are there already", err=True)
+    for case, _ in orders:
+        mine = [
+            (job, content)
+            for job, content in plan
+            if (job.scenario, job.period) == (case.scenario, case.period)
+        ]
+        if not mine:
+            continue
+        content = mine[0][1]
+
+        def keep(result: RunResult, content: str = content) -> None:
+            nonlocal done
+            done += 1
+            store.add(row_of(result, content, revision))
+            click.echo(
+                f"[{done}/{total}] {result.scenario} {result.label}: "
+                f"{result.metrics.delay_s:.1f} s/veh ({result.wall_s:.0f} s)",
+                err=True,
+            )
+
+        try:
+            run_jobs([job for job, _ in mine], workers, keep)
+        except WorkError as error:
+            failed.append(str(error))
+            click.echo(f"failed: {error}", err=True)
+    rows = [store.rows[key] for key in used if key in store.rows]
+    if rows:
+        lines = judge(rows, chosen)
+        command = shlex.join(["python", "-m", "benchmarks.quality", *sys.argv[1:]])
+        text = markdown(lines, rows, command)
+        (out / "quality.md").write_text(text, encoding="utf-8")
+        whole = {"command": command, **provenance(), "table": lines}
+        (out / "quality.json").write_text(
+            json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        click.echo(text)
+    if failed:
+        raise click.ClickException(f"{len(failed)} sites and periods are incomplete: {failed[0]}")
+
+
+def _request(case: Case, agents: Sequence[str], days: range, minutes: float | None) -> Request:
+    return Request(
+        scenario=case.scenario,
+        periods=(case.period,),
+        agents=agents,
+        seeds=days,
+        sumo=(),
+        emissions=False,
+        duration_s=None if minutes is None else round(60 * minutes),
+    )
+
+
+if __name__ == "__main__":
+    quality()
