@@ -96,8 +96,9 @@ class DegreeOfSaturation:
         self.splits_s = [stage.split_s for stage in self._stages]
         self.cycle_s = sum(self.splits_s)
         # Until more is known, the plan is taken to suit its demand.
-        greens_s = np.array(self.splits_s) - np.array(self._lost_s)
-        self.ratios = self._goal * np.maximum(greens_s, 1.0) / self.cycle_s
+        greens_s = np.maximum(np.array(self.splits_s) - np.array(self._lost_s), 1.0)
+        used = np.array([self._streams.serves[stage.phase].any() for stage in self._stages])
+        self.ratios = np.where(used, self._goal * greens_s / self.cycle_s, 0.0)
         self.offset_s = float(self._plan.offset_s % self._plan.cycle_s)
         self._begin_s: float | None = None
         self._number = 0
@@ -187,7 +188,9 @@ class DegreeOfSaturation:
         ran_s = float(max(sum(self.splits_s), 1))
         degrees = self.degrees()
         green_s = self._green_s
-        need = np.nan_to_num(degrees * green_s / ran_s, nan=0.0)
+        # Of each turn counts what its vehicles can use: the end of yellow, and no start-up.
+        useful_s = np.maximum(np.array(self.splits_s) - np.array(self._lost_s), 1.0)[:, None]
+        need = np.nan_to_num(np.where(green_s > 0, degrees * useful_s / ran_s, 0.0), nan=0.0)
         known = ~np.isnan(np.where(green_s > 0, degrees, np.nan)).all(axis=1)
         measured = need.max(axis=1, initial=0.0)
         change = _SMOOTHING * (measured - self.ratios)

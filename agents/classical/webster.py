@@ -20,7 +20,7 @@ from signals.observation import Observation
 from signals.plan import Plan
 
 _HIDDEN_DEMAND = 1.15
-"""Demand over counted volume of a movement whose queue seldom clears (assumed)."""
+"""Demand over what is served of a movement whose queue seldom clears (assumed)."""
 _SMOOTHING = 0.05
 
 
@@ -108,11 +108,13 @@ class Webster:
         last_s, last = self._counts[-1]
         if last_s - first_s < min(300, self._window_s):
             return
-        # A queue that never clears hides demand behind its capacity: count it as more.
-        growth = np.where(self._standing > 0.5, _HIDDEN_DEMAND, 1.0)
-        flow = growth * (last - first) * 3600.0 / (last_s - first_s)
+        flow = (last - first) * 3600.0 / (last_s - first_s)
         ratios = []
-        for stage in self._stages:
+        lost = lost_times_s(self._junction, self._stages)
+        for stage, split_s, lost_s in zip(self._stages, self._splits, lost, strict=True):
+            # A queue that never clears hides its demand: it needs more than it has, whatever the
+            # saturation flow may be.
+            has = max(split_s - lost_s, 1.0) / self.cycle_s
             # A group's need is met in all its turns together: shared by their number.
             need = 0.0
             for group in self._junction.phases[stage.phase].groups:
@@ -120,13 +122,12 @@ class Webster:
                     group in self._junction.phases[other.phase].groups for other in self._stages
                 )
                 for row in self._rows[group]:
-                    need = max(
-                        need,
-                        capacity.flow_ratio(float(flow[row]), float(self._saturation[row])) / turns,
-                    )
+                    ratio = capacity.flow_ratio(float(flow[row]), float(self._saturation[row]))
+                    if self._standing[row] > 0.5:
+                        ratio = _HIDDEN_DEMAND * max(ratio, has * turns)
+                    need = max(need, ratio / turns)
             ratios.append(need)
         shortest = [stage.shortest_s for stage in self._stages]
-        lost = lost_times_s(self._junction, self._stages)
         least_s = math.ceil(
             capacity.webster_cycle_s(
                 sum(lost),

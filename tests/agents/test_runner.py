@@ -169,7 +169,7 @@ def test_every_classical_agent_is_found_by_name(world: World) -> None:
 def test_unknown_agents_name_the_nearest(world: World) -> None:
     with pytest.raises(UnknownNameError) as caught:
         agent_for("max_presure", world)
-    assert caught.value.nearest == ("max_pressure",)
+    assert caught.value.nearest[0] == "max_pressure"
     assert "a run folder" in str(caught.value) and "a bundle file" in str(caught.value)
 
 
