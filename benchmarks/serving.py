@@ -10,10 +10,10 @@ junctions, sequence and clock between polls. Latency counts from the moment at w
 due, so that one late answer cannot hide the next. It asks for: no error, p99 under 250 ms, flat
 memory, every decision in the registry (SQLite, or ``--registry`` for another one, made anew).
 
-``single``: polls of one junction, one at a time on a few connections, against a bare FastAPI route
-that echoes the same body (``async def echo(body: dict[str, Any])``), each in one process under the
-same server, taking turns. It asks for at least half the echo's throughput, with keys asked and
-every decision recorded.
+``single``: junctions that each poll on a connection of their own, one poll after the other, against
+a bare FastAPI route that echoes the same body (``async def echo(body: dict[str, Any])``), each in
+one process under the same server, taking turns. It asks for at least half the echo's throughput,
+with keys asked and every decision recorded.
 
 Both end with exit code 1 when something that is asked for is missed.
 """
@@ -81,10 +81,18 @@ def polls_of(junction: Junction, seed: int) -> Polls:
     spec = ObservationSpec(junction)
     draw = np.random.default_rng(seed)
     table: dict[str, dict[str, float]] = {}
+    calls = [group.id for group in junction.groups if group.kind == "pedestrian"]
     most = {"count": 12, "stopped": 6, "queue_m": 60, "speed_mps": 14, "occupied": 1, "gap_s": 30}
     for item in spec.detectors:
         table[item.id] = {name: float(draw.integers(0, most[name] + 1)) for name in item.fields}
-    state = json.dumps(spec.guard.start(0).to_dict(), separators=(",", ":"))
+    lights = spec.guard.start(0)
+    for second in range(int(draw.integers(60, 300))):
+        if second % 15 == 0:
+            wish = int(draw.choice(np.flatnonzero(spec.guard.options(lights).mask)))
+        lights, _ = spec.guard.tick(
+            lights, wish, frozenset(draw.choice(calls, 1)) if calls else set()
+        )
+    state = json.dumps(lights.to_dict(), separators=(",", ":"))
     tail = json.dumps(table, separators=(",", ":"))
     name = json.dumps(junction.id)
     return Polls(
@@ -449,7 +457,7 @@ with listen("127.0.0.1", 0) as sock:
 
 @main.command()
 @click.option("--seconds", type=click.IntRange(4), default=30, show_default=True)
-@click.option("--connections", type=click.IntRange(1, 64), default=4, show_default=True)
+@click.option("--connections", type=click.IntRange(1, 64), default=8, show_default=True)
 def single(seconds: int, connections: int) -> None:
     """Poll one junction as fast as it answers, against an echo."""
     with ExitStack() as stack:
@@ -459,9 +467,9 @@ def single(seconds: int, connections: int) -> None:
         engine = open_engine(address)
         migrate(engine)
         registry = Registry(engine)
-        found = streets(1)
+        found = streets(connections)
         fill(registry, found, folder)
-        polls = polls_of(found[0][0], 1)
+        polls = [polls_of(junction, seed) for seed, (junction, _) in enumerate(found)]
         key, _ = registry.add_key("gateway", "admin", BY)
         echo = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
         stack.callback(echo.wait, 30)
@@ -470,17 +478,16 @@ def single(seconds: int, connections: int) -> None:
         echo_port = int(echo.stdout.readline().rpartition(":")[2])
         port, _ = stack.enter_context(service(address, 1, folder / "log"))
         wait(port, 1)
-        path = f"/v1/junctions/{polls.junction}/decisions"
         rates: dict[str, list[float]] = {"decisions": [], "echo": []}
         number = 0
         for turn in range(max(2, seconds // 4)):
-            for name, at, where in (("decisions", port, path), ("echo", echo_port, "/echo")):
-                done, took_s = asyncio.run(hammer(at, where, key, polls, number, connections, 2.0))
+            for name, at in (("decisions", port), ("echo", echo_port)):
+                done, took_s = asyncio.run(hammer(at, name == "echo", key, polls, number, 2.0))
                 number += done + connections
                 if turn:  # the first turn warms up
                     rates[name].append(done / took_s)
         decisions, echoes = median(rates["decisions"]), median(rates["echo"])
-        size = len(polls.at(0)) - len(polls.before)
+        size = sum(len(item.at(0)) - len(item.before) for item in polls) / len(polls)
         print(
             f"polls of {size / 1000:.1f} kB, {connections} connections: "
             f"{decisions:.0f} decisions/s, {echoes:.0f} echoes/s, ratio {decisions / echoes:.2f}"
@@ -489,25 +496,26 @@ def single(seconds: int, connections: int) -> None:
 
 
 async def hammer(
-    port: int, path: str, key: str, polls: Polls, first: int, connections: int, for_s: float
+    port: int, echo: bool, key: str, polls: list[Polls], first: int, for_s: float
 ) -> tuple[int, float]:
     """Calls answered, and the time they took."""
     began = time.monotonic()
     done = 0
-    number = first
 
-    async def one() -> None:
-        nonlocal done, number
+    async def one(item: Polls) -> None:
+        nonlocal done
+        path = "/echo" if echo else f"/v1/junctions/{item.junction}/decisions"
         streams = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+        number = first
         while time.monotonic() < began + for_s:
             number += 1
-            status, answer = await call(streams, path, key, polls.at(number)[len(polls.before) :])
+            status, answer = await call(streams, path, key, item.at(number)[len(item.before) :])
             if status != 200:
                 raise SystemExit(f"HTTP {status}: {answer[:200]!r}")
             done += 1
         streams[1].close()
 
-    await asyncio.gather(*(one() for _ in range(connections)))
+    await asyncio.gather(*(one(item) for item in polls))
     return done, time.monotonic() - began
 
 

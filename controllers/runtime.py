@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,6 +36,8 @@ GRACE_S = 1.0
 _DAY_S = 86_400.0
 _ENCODERS = 256
 """Sets of junctions whose common encoder is kept: gateways ask for the same ones every time."""
+_COMES_AGAIN = 2
+"""A set of junctions that was asked about so often gets a common encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,20 +237,27 @@ class JunctionRuntime:
             wish: Of the policy, or of an operator.
             observation: What the wish was made from, None for an operator's.
         """
-        options = self.spec.guard.options(request.state)
-        if not 0 <= wish < len(options.mask):
+        # The observation's mask is the guard's answer for the same state.
+        mask = (
+            self.spec.guard.options(request.state).mask
+            if observation is None
+            else tuple([value != 0.0 for value in observation.mask.tolist()])
+        )
+        if not 0 <= wish < len(mask):
             return self.local_plan(request, f"the policy wished for phase {wish}", observation)
-        granted = options.mask[wish]
-        kept = "kept" if wish == request.state.phase else "changed"
+        granted = mask[wish]
+        reason = "kept" if wish == request.state.phase else "changed"
+        if not granted:
+            reason = self.spec.guard.options(request.state).reason
         return Command(
             phase=wish,
             phase_name=self.junction.phases[wish].name,
             not_before_s=request.clock_s,
             expires_at_s=request.clock_s + self._lifetime_s,
-            reason=kept if granted else options.reason,
+            reason=reason,
             why="",
             granted=granted,
-            mask=options.mask,
+            mask=mask,
             sequence=request.sequence,
             bundle_hash=self.bundle_hash,
         )
@@ -302,6 +311,7 @@ class Together:
 
     def __init__(self) -> None:
         self._encoder = lru_cache(_ENCODERS)(lambda specs: Encoder(specs))
+        self._seen: Counter[tuple[ObservationSpec, ...]] = Counter()
 
     def explain(self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]]) -> list[Decision]:
         """One decision for each request.
@@ -333,10 +343,7 @@ class Together:
     ) -> None:
         if not rows:
             return
-        encoder = self._encoder(tuple(asked[row][0].spec for row in rows))
-        observations = encoder.observations(
-            [asked[row][1].readings for row in rows], [asked[row][1].state for row in rows]
-        )
+        observations = self._observations([asked[row] for row in rows])
         alike: dict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
         for place, row in enumerate(rows):
             policy = cast(OnnxPolicy, asked[row][0].agent)
@@ -348,6 +355,22 @@ class Together:
                 runtime, request = asked[rows[place]]
                 command = runtime.command(request, wish, observations[place])
                 found[rows[place]] = Decision(command, observations[place])
+
+    def _observations(
+        self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]]
+    ) -> Sequence[Observation]:
+        specs = tuple([runtime.spec for runtime, _ in asked])
+        # A common encoder costs as much as a dozen encodings: only for those that come again.
+        if self._seen[specs] < _COMES_AGAIN:
+            if len(self._seen) >= 4 * _ENCODERS:
+                self._seen.clear()
+            self._seen[specs] += 1
+            return [
+                runtime.spec.encode(request.readings, request.state) for runtime, request in asked
+            ]
+        return self._encoder(specs).observations(
+            [request.readings for _, request in asked], [request.state for _, request in asked]
+        )
 
 
 def observation_sha256(observation: Observation) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -239,18 +240,18 @@ class ReadingsReader:
             return None
         if list(table) != self._names:
             return None
-        values: list[Any] = []
-        for fields, known in zip(table.values(), self._fields, strict=True):
-            if type(fields) is not dict or tuple(fields) != known:
-                return None
-            values += fields.values()
-        if not set(map(type, values)) <= _VALUES:
+        columns = table.values()
+        if set(map(type, columns)) != {dict} or list(map(tuple, columns)) != self._fields:
+            return None
+        values = list(chain.from_iterable([fields.values() for fields in columns]))
+        kinds = set(map(type, values))
+        if not kinds <= _VALUES:
             return None
         found = np.array(values, dtype=np.float64)  # None becomes NaN
-        if not math.isfinite(time_s) or ((found < 0.0) | (found > self._most)).any():
+        if not math.isfinite(time_s) or (found < 0.0).any() or (found > self._most).any():
             return None
-        if np.count_nonzero(np.isnan(found)) != values.count(None):
-            return None
+        if float in kinds and np.count_nonzero(found != found) != values.count(None):
+            return None  # a NaN was sent
         table_of = np.full(len(self._detectors) * len(FIELDS), np.nan)
         table_of[self._spots] = found
         return Readings(float(time_s), table_of.reshape(len(self._detectors), len(FIELDS)))

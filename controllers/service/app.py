@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import ValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
+from starlette.routing import Route
 
 from controllers.registry.journal import JournalFullError
 from controllers.service import changes, views
@@ -65,21 +66,25 @@ def create_app(
     app.add_middleware(Gate, city=service.city, log=service.log, calls_a_second=calls_a_second)
     handle(app, service)
 
-    @app.post(
-        "/v1/junctions/{junction}/decisions",
-        response_model=CommandOut,
-        responses=REFUSED,
-        openapi_extra=_body("DecisionPoll"),
-    )
-    async def decide(request: Request, junction: str) -> Response:
-        """Decide for one junction."""
+    async def poll_answered(request: Request) -> Response:
+        junction: str = request.path_params["junction"]
         speaker(request, junction)
         try:
             poll = DecisionPoll.model_validate(_json(await request.body()))
         except ValidationError as error:
             return _invalid(service, junction, error)
-        answer = service.answer(junction, poll)
-        return _said(answer)
+        return _said(await service.answer_soon(junction, poll))
+
+    one = "/v1/junctions/{junction}/decisions"
+    # Without FastAPI's handling of parameters, which costs as much as the decision.
+    app.router.routes.append(Route(one, poll_answered, methods=["POST"]))
+
+    @app.post(
+        one, response_model=CommandOut, responses=REFUSED, openapi_extra=_body("DecisionPoll")
+    )
+    async def decide(request: Request, junction: str) -> Response:
+        """Decide for one junction."""
+        return await poll_answered(request)
 
     @app.post(
         "/v1/decisions",

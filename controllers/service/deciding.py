@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
 
 import orjson
@@ -95,6 +97,7 @@ class Service:
         self._watches: dict[str, tuple[int, Watch]] = {}
         self._mutex = threading.Lock()
         self.steps_back: dict[str, tuple[int, str]] = {}
+        self._arrived: list[tuple[str, DecisionPoll, asyncio.Future[Answer]]] = []
         self.ends: list[Callable[[], None]] = []
         if city is None and not self.city.served:
             raise InputError("no bundle to serve; give at least one with --bundle")
@@ -111,13 +114,45 @@ class Service:
 
     def answer(self, junction: str, poll: DecisionPoll) -> Answer:
         """Decide for one junction; a refusal is an answer, too."""
-        return self.answer_many([(junction, poll)])[0]
+        return self.answer_many([(junction, poll)], singly=True)[0]
 
-    def answer_many(self, polls: Sequence[tuple[str, DecisionPoll]]) -> list[Answer]:
+    async def answer_soon(self, junction: str, poll: DecisionPoll) -> Answer:
+        """Decide together with the other polls that have arrived by now.
+
+        Args:
+            junction: Its id.
+            poll: What it asks.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._arrived:
+            loop.call_soon(self._answer_arrived)
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._arrived.append((junction, poll, answer))
+        return await answer
+
+    def _answer_arrived(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        # In one order, so that controllers that come together are known as the same set again.
+        arrived.sort(key=lambda item: item[0])
+        try:
+            answers = self.answer_many([(name, poll) for name, poll, _ in arrived], True)
+        except Exception as error:
+            for _, _, waiting in arrived:
+                if not waiting.done():
+                    waiting.set_exception(error)
+            return
+        for (_, _, waiting), answer in zip(arrived, answers, strict=True):
+            if not waiting.done():  # the caller may have gone away
+                waiting.set_result(answer)
+
+    def answer_many(
+        self, polls: Sequence[tuple[str, DecisionPoll]], singly: bool = False
+    ) -> list[Answer]:
         """Decide for many junctions; each is judged by itself.
 
         Args:
             polls: Junctions and what they ask.
+            singly: They came one by one: log each instead of the batch.
 
         Returns:
             The answers in the same order.
@@ -145,8 +180,8 @@ class Service:
             commands.append((command, row[0]))
         commands = self._keep(asked, commands, rows)
         for item, decision, (command, key) in zip(asked, decisions, commands, strict=True):
-            answers[item.place] = self._said(item, decision, command, key, len(polls) == 1)
-        if len(polls) > 1:
+            answers[item.place] = self._said(item, decision, command, key, singly)
+        if not singly:
             self.log.info(
                 "decisions",
                 polls=len(polls),
@@ -363,8 +398,13 @@ def decision_id(junction: str, poll: DecisionPoll, at_ms: int) -> str:
         poll: The poll.
         at_ms: Now; a poll that names its session has no other use for it.
     """
-    day = datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y%m%d")
+    day = _day(at_ms // 86_400_000)
     session = poll.session or day
     text = f"{junction}\x1f{session}\x1f{poll.sequence}\x1f{poll.clock_s!r}"
     digest = hashlib.blake2b(text.encode(), digest_size=9).hexdigest()
     return f"{day}-{int(poll.clock_s) % 86_400:05d}-{digest}"
+
+
+@lru_cache(4)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(86_400 * number, UTC).strftime("%Y%m%d")

