@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds that one poll may take.",
 )
+@click.option(
+    "--key",
+    metavar="KEY",
+    help="Key for the service, or the file that holds it; $SEOUL_SIGNALS_SERVICE_KEY if not given.",
+)
 def gateway(
     scenario: str,
     url: str,
@@ -52,12 +57,14 @@ def gateway(
     realtime: bool,
     out: Path | None,
     timeout_s: float,
+    key: str | None,
 ) -> None:
     """Let a decision service control a simulated junction over HTTP.
 
     The controller follows its own plan whenever the service is silent, late, refuses or says so.
     """
     from controllers.outputs import output_folder
+    from controllers.poller import Credentials
     from controllers.simulated import SimulatedController, shortened
     from signals.metrics import summarise
     from signals.recording import Recorder
@@ -81,6 +88,7 @@ def gateway(
             log=lambda line: click.echo(line, err=True),
             recorder=recorder,
             realtime=realtime,
+            credentials=Credentials.given(key),
         )
         trips_file = folder / "tripinfo.xml"
         report = controller.run(

@@ -8,9 +8,13 @@ its own plan.
 from __future__ import annotations
 
 import json
+import os
+import secrets
+import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +23,8 @@ from signals.errors import InputError, MissingDependencyError, ServiceError
 from signals.observation import ObservationSpec
 
 TIMEOUT_S = 0.5
+KEY_VARIABLE = "SEOUL_SIGNALS_SERVICE_KEY"
+"""Environment variable with the controller's key for the service, or the file that holds it."""
 BACK_OFF_S = (1.0, 30.0)
 """Pause after the first failure and the longest one; it doubles in between (s)."""
 
@@ -40,6 +46,63 @@ class Answer:
     asked: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How a controller shows who it is, and whom it believes.
+
+    Attributes:
+        key: Its key, empty where none is asked.
+        authority: Certificates (PEM) that the service's must be signed by; the system's if None.
+        certificate: The controller's own certificate with its key (PEM), where one is asked.
+    """
+
+    key: str = field(default="", repr=False)
+    authority: Path | None = None
+    certificate: Path | None = None
+
+    @classmethod
+    def given(
+        cls, key: str | None, authority: Path | None = None, certificate: Path | None = None
+    ) -> Credentials:
+        """From options.
+
+        Args:
+            key: A key, or a file that holds one; None takes `KEY_VARIABLE`.
+            authority: See the class.
+            certificate: See the class.
+
+        Raises:
+            InputError: The file cannot be read, or holds no key.
+        """
+        text = (os.environ.get(KEY_VARIABLE, "") if key is None else key).strip()
+        if text and not text.startswith("ssk_"):
+            try:
+                text = Path(text).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"cannot read a service key from {text[:200]}") from error
+        if text and not (text.startswith("ssk_") and text.isascii() and text.isprintable()):
+            raise InputError(
+                "what was given is no service key; make one: signals registry keys add"
+            )
+        return cls(text, authority, certificate)
+
+    def context(self) -> ssl.SSLContext:
+        """For HTTPS.
+
+        Raises:
+            InputError: A file holds no certificates.
+        """
+        try:
+            found = ssl.create_default_context(cafile=self.authority)
+            if self.certificate is not None:
+                found.load_cert_chain(self.certificate)
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                f"cannot use certificates {self.authority or ''} {self.certificate or ''}: {error}"
+            ) from error
+        return found
+
+
 class Poller:
     """Asks a decision service for one junction.
 
@@ -49,9 +112,10 @@ class Poller:
         timeout_s: An answer that takes longer is not used (s).
         clock: Seconds for the back-off; a simulation gives its own clock.
         bundle_hash: Accept this bundle's commands only, None for any.
+        credentials: For the service; the key of `KEY_VARIABLE` when not given.
 
     Raises:
-        InputError: The URL is none.
+        InputError: The URL is none, or the credentials cannot be used.
         MissingDependencyError: httpx2 is not installed.
     """
 
@@ -62,6 +126,7 @@ class Poller:
         timeout_s: float = TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
         bundle_hash: str | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         try:
             import httpx2
@@ -79,7 +144,16 @@ class Poller:
         self._clock = clock
         self._path = f"/v1/junctions/{quote(spec.junction.id, safe='')}"
         # A proxy of the machine's environment has no place between a controller and its service.
-        self._client = httpx2.Client(base_url=url, timeout=timeout_s, trust_env=False)
+        known = Credentials.given(None) if credentials is None else credentials
+        self._client = httpx2.Client(
+            base_url=url,
+            timeout=timeout_s,
+            trust_env=False,
+            headers={"authorization": f"Bearer {known.key}"} if known.key else {},
+            verify=known.context() if parts.scheme == "https" else True,
+        )
+        # The count of this object begins anew: its polls are no repetitions of another's.
+        self._session = secrets.token_hex(8)
         self._broken: tuple[type[Exception], ...] = (httpx2.HTTPError, httpx2.InvalidURL)
         self._unreadable: tuple[type[Exception], ...] = (*self._broken, ValueError)
         self._closed_under_us = httpx2.RemoteProtocolError
@@ -157,6 +231,7 @@ class Poller:
             "readings": request.readings.to_dict(self._spec.detectors),
             "state": request.state.to_dict(),
             "spec_hash": self._spec_hash,
+            "session": self._session,
         }
         if self._bundle_hash is not None:
             poll["bundle_hash"] = self._bundle_hash

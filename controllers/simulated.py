@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from controllers.poller import TIMEOUT_S, Poller
+from controllers.poller import TIMEOUT_S, Credentials, Poller
 from controllers.runtime import Command, DecisionRequest
 from signals.detectors import Readings
 from signals.recording import Recorder
@@ -60,6 +60,7 @@ class SimulatedController:
         log: Gets one line when the service is lost and one when it is back.
         recorder: Keeps lights and decisions when given.
         realtime: One simulated second a second.
+        credentials: For the service, see `Poller`.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class SimulatedController:
         log: Callable[[str], None] = print,
         recorder: Recorder | None = None,
         realtime: bool = False,
+        credentials: Credentials | None = None,
     ) -> None:
         self.report = GatewayReport()
         self.episode = Episode(world, backend, recorder)
@@ -78,7 +80,9 @@ class SimulatedController:
         self._log = log
         self._recorder = recorder
         self._realtime = realtime
-        self._poller = Poller(url, self.episode.spec, timeout_s, clock=self._now_s)
+        self._poller = Poller(
+            url, self.episode.spec, timeout_s, clock=self._now_s, credentials=credentials
+        )
         self._interval_s: int | None = None
         self._command: Command | None = None
         self._trouble = ""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from signals.errors import InputError, MissingDependencyError
+from signals.errors import InputError, MissingDependencyError, OutputError
 
 if TYPE_CHECKING:
     from controllers.registry.store import Author, Registry
@@ -351,6 +353,11 @@ def keys() -> None:
     metavar="ID",
     help="Controller: speaks for this junction, '*' for all; repeat it.",
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the key to this new file, which only its owner can read, instead of printing it.",
+)
 @_registry_option
 @_by_options
 @_json_option
@@ -358,14 +365,23 @@ def add_key(
     holder: str,
     role: str,
     junctions: tuple[str, ...],
+    out: Path | None,
     address: str | None,
     who: str | None,
     why: str,
     as_json: bool,
 ) -> None:
-    """Make a key for HOLDER. It is printed this once; the registry keeps a hash only."""
-    key, key_id = _open(address).add_key(holder, role, _author(who, why), junctions)
-    _say({"id": key_id, "key": key, "holder": holder, "role": role}, key, as_json)
+    """Make a key for HOLDER. It is told this once; the registry keeps a hash only."""
+    found, by = _open(address), _author(who, why)
+    with ExitStack() as stack:
+        stream = stack.enter_context(_private(out)) if out is not None else None
+        key, key_id = found.add_key(holder, role, by, junctions)
+        document = {"id": key_id, "holder": holder, "role": role}
+        if stream is None:
+            _say({**document, "key": key}, key, as_json)
+        else:
+            stream.write(f"{key}\n")
+            _say({**document, "file": str(out)}, f"key {key_id} of {holder} is in {out}", as_json)
 
 
 @keys.command(name="list")
@@ -392,6 +408,21 @@ def revoke(key_id: str, address: str | None, who: str | None, why: str, as_json:
     """End the key KEY_ID; services refuse it within a second."""
     _open(address).revoke_key(key_id, _author(who, why))
     _say({"id": key_id, "revoked": True}, f"key {key_id} is revoked", as_json)
+
+
+@contextmanager
+def _private(file: Path) -> Iterator[TextIO]:
+    """A new file for a key; nothing is left of it when there is none."""
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise OutputError(f"cannot write {file}: {error.strerror or error}") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            yield stream
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
 
 
 def _engine(address: str | None) -> Any:
