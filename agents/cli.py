@@ -8,6 +8,7 @@ from rich.table import Table
 
 from agents.classical import NAMES, parameters_of
 from agents.evaluation.peers import PEERS, peer_parameters
+from agents.pretrained import NAMES as PRETRAINED
 
 
 @click.command()
@@ -17,7 +18,7 @@ def agents() -> None:
     if not console.is_terminal:
         console.width = max(console.width, 120)
     table = Table("agent", "how it decides", box=None, pad_edge=False)
-    for name, line in {**NAMES, **PEERS}.items():
+    for name, line in {**NAMES, **PEERS, **PRETRAINED}.items():
         table.add_row(name, line)
     console.print(table)
     console.print()
@@ -32,6 +33,6 @@ def agents() -> None:
     console.print(
         "\nParameters may follow a name: actuated:passage_s=2.5\n"
         "Outside peers (sumo:...) run in simulate and evaluate only.\n"
-        "Learned agents are given by where they are: the folder of a training run "
+        "Other learned agents are given by where they are: the folder of a training run "
         "(signals train --out FOLDER) or a bundle file (signals export FOLDER --out FILE.bundle)."
     )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from agents.base import Agent
 from agents.classical import NAMES, make_all, parse
+from agents.pretrained import NAMES as PRETRAINED
+from agents.pretrained import shipped_policy
 from signals.errors import ContractError, RunFolderError, UnknownNameError
 from signals.observation import ObservationSpec, features_hash
 from signals.world import World
@@ -18,7 +20,7 @@ def check_spec(spec: str) -> None:
     """Refuse what can be no agent, before anything is built.
 
     Args:
-        spec: Classical name, run folder or bundle file.
+        spec: Classical name, shipped policy, run folder or bundle file.
 
     Raises:
         UnknownNameError: It is none of them.
@@ -27,8 +29,8 @@ def check_spec(spec: str) -> None:
         parse(spec)
         return
     path = Path(spec).expanduser()
-    if not path.is_dir() and not _is_bundle(path):
-        raise UnknownNameError("agent", spec, (*NAMES, *LEARNED_FROM))
+    if spec not in PRETRAINED and not path.is_dir() and not _is_bundle(path):
+        raise UnknownNameError("agent", spec, (*NAMES, *PRETRAINED, *LEARNED_FROM))
 
 
 def agent_for(spec: str, world: World) -> Agent:
@@ -49,8 +51,8 @@ def agents_for(spec: str, world: World) -> tuple[Agent, ...]:
     never saw, as long as it knows their features.
 
     Args:
-        spec: Classical name (`agents.classical.NAMES`), the folder of a training run, or a
-            ``*.bundle`` file.
+        spec: Classical name (`agents.classical.NAMES`), shipped policy
+            (`agents.pretrained.NAMES`), the folder of a training run, or a ``*.bundle`` file.
         world: What they are going to control.
 
     Returns:
@@ -65,6 +67,8 @@ def agents_for(spec: str, world: World) -> tuple[Agent, ...]:
     if spec.partition(":")[0] in NAMES:
         return make_all(spec, world.junctions, world.plans)
     check_spec(spec)
+    if spec in PRETRAINED:
+        return (shipped_policy(spec),) * len(world.junctions)
     path = Path(spec).expanduser()
     return _from_run(path, world) if path.is_dir() else _from_bundle(path, world)
 

@@ -37,6 +37,20 @@ class OnnxPolicy:
         self.name = bundle.contract.name
         self.decision_interval_s = bundle.contract.decision_interval_s
 
+    @classmethod
+    def of(cls, policy: bytes, name: str, decision_interval_s: int) -> OnnxPolicy:
+        """A policy without a bundle, for simulations.
+
+        Args:
+            policy: ONNX bytes.
+            name: Shown in results.
+            decision_interval_s: Seconds between decisions.
+        """
+        found = cls.__new__(cls)
+        found.session = open_session(policy, f"policy '{name}'")
+        found.name, found.decision_interval_s = name, decision_interval_s
+        return found
+
     def reset(self, seed: int) -> None:
         """Nothing to forget."""
 

@@ -1,16 +1,20 @@
 """Policies that are shipped: ``universal`` decides for any junction.
 
-Each is a folder like that of a training run: configuration, recipe, learning curve, weights; and
-the same network as ONNX, for machines without PyTorch.
+Each is a folder like that of a training run: configuration, learning curve, weights; with the same
+network as ONNX, for machines without PyTorch. `agents.pretrained.publish` makes one of a run.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from signals.errors import RunFolderError
+
 if TYPE_CHECKING:
     from agents.runfolder import TrainedRun
+    from signals.policy import OnnxPolicy
 
 FOLDER: Final = Path(__file__).parent
 NAMES: Final = {
@@ -38,3 +42,30 @@ def pretrained_run(name: str) -> TrainedRun:
     from agents.runfolder import load_run
 
     return load_run(folder_of(name))
+
+
+def shipped_policy(name: str) -> OnnxPolicy:
+    """A shipped policy as an agent; it has no memory, so that one serves any number of junctions.
+
+    Args:
+        name: One of `NAMES`.
+
+    Raises:
+        RunFolderError: It was made with other features than this version's.
+        MissingDependencyError: onnxruntime is not installed.
+    """
+    from signals.observation import features_hash
+    from signals.policy import OnnxPolicy
+
+    folder = folder_of(name)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        policy = (folder / POLICY).read_bytes()
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"the shipped policy '{name}' is incomplete: {error}") from error
+    if config["features_hash"] != features_hash():
+        raise RunFolderError(
+            f"the shipped policy '{name}' was made with other features than this version has; "
+            f"train it anew: signals train --recipe {name} --out runs/{name}"
+        )
+    return OnnxPolicy.of(policy, name, int(config["hyperparameters"]["decision_interval_s"]))
