@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
-from agents.workers import WorkerLostError, Workers, attempt
+from agents.workers import Stop, WorkerLostError, Workers, attempt
 from signals.errors import InputError, MissingDependencyError
 
 
@@ -27,15 +28,28 @@ class _Actor:
 
 
 class RayHand:
-    """An actor of the cluster."""
+    """An actor of the cluster; made when the cluster has a processor free.
 
-    def __init__(self) -> None:
+    Args:
+        stop: Tells whether to give up waiting for one.
+    """
+
+    def __init__(self, stop: Stop) -> None:
         import ray
 
         self._ray = ray
         # A lost actor is replaced by us, so that its task is known to be done anew.
         make: Any = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Actor)
         self._actor: Any = make.remote()
+        ready = self._actor.process_id.remote()
+        while not ray.wait([ready], timeout=0.5)[0]:
+            if stop():
+                self.close()
+                raise WorkerLostError("not started")
+        try:
+            ray.get(ready)
+        except ray.exceptions.RayError as error:
+            raise WorkerLostError(" ".join(str(error).split())[:200]) from error
 
     def run(self, function: Callable[[Any], Any], task: Any) -> Any:
         """See `agents.workers.Hand.run`."""
@@ -66,12 +80,27 @@ def connect(address: str) -> None:
         raise MissingDependencyError("ray", "cluster", "--cluster") from error
     if ray.is_initialized():
         return
+    _knock(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"no Ray cluster answers at '{address}' ({reason}); start one with: "
+            "ray start --head --port 6379, and give its HOST:PORT"
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Ray itself waits minutes for a head that is not there."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10.0).close()
+    except OSError as error:
+        raise InputError(
+            f"no Ray cluster answers at '{address}' ({error.strerror or error}); start one with: "
             "ray start --head --port 6379, and give its HOST:PORT"
         ) from error
 

@@ -116,6 +116,10 @@ class Trainer:
             from agents.learned.dqn_learner import DqnLearner
 
             return DqnLearner(self._values, sizes, plan.seed, first)
+        if plan.algo == "lookahead":
+            from agents.learned.lookahead import LookaheadLearner
+
+            return LookaheadLearner(self._values, sizes, plan.seed, first)
         from agents.learned.ppo_learner import PpoLearner
 
         return PpoLearner(self._values, sizes, plan.seed, first)

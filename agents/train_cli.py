@@ -28,7 +28,9 @@ _PLAIN_EVERY_S = 30.0
 @click.command()
 @click.argument("scenario", nargs=-1)
 @click.option(
-    "--algo", type=click.Choice(["ppo", "dqn"]), help="Default: ppo, or that of the run to resume."
+    "--algo",
+    type=click.Choice(["ppo", "dqn", "lookahead"]),
+    help="Default: ppo, or that of the run to resume.",
 )
 @click.option(
     "--period",

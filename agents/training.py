@@ -18,7 +18,7 @@ from signals.observation import ObservationSpec, features_hash
 from signals.world import resolve
 
 HYPERPARAMS = Path(__file__).parent / "hyperparams"
-ALGORITHMS = ("dqn", "ppo")
+ALGORITHMS = ("dqn", "ppo", "lookahead")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class TrainingPlan:
         checks: What weights are chosen on.
         out: Run folder.
         seed: Seeds weights, exploration and the order of days.
-        algo: ``dqn`` or ``ppo``.
+        algo: ``dqn``, ``ppo`` or ``lookahead``.
         hyperparameters: Resolved values, see ``agents/hyperparams``.
         minutes: Wall-clock limit, or None.
         workers: Processes at once.
@@ -100,7 +100,7 @@ class Recipe:
 
     Attributes:
         file: Where it stands.
-        algo: ``dqn`` or ``ppo``.
+        algo: ``dqn``, ``ppo`` or ``lookahead``.
         scenarios: What is trained on; ranges of generated seeds are written out.
         checks: What weights are chosen on.
         seed: Of the training.
@@ -164,7 +164,7 @@ def hyperparameters(
     """Defaults, then the scenario's section, then overrides.
 
     Args:
-        algo: ``dqn`` or ``ppo``.
+        algo: ``dqn``, ``ppo`` or ``lookahead``.
         scenario: Section to look for.
         file: YAML of the user's own in the same shape.
         overrides: Values from the command line; None values are ignored.

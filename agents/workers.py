@@ -7,6 +7,7 @@ is replaced and its task done again, so that nothing else changes.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import shutil
 import signal
@@ -23,6 +24,7 @@ from signals.errors import InputError, SignalsError, WorkError
 T = TypeVar("T")
 R = TypeVar("R")
 
+Stop = Callable[[], bool]
 ATTEMPTS = 3
 """A task whose worker is lost so many times is given up."""
 
@@ -72,19 +74,19 @@ class Workers:
     """Gives tasks to workers, each of which does one at a time.
 
     Args:
-        make: Starts a worker.
+        make: Starts a worker; called with a function that tells whether to give up.
         count: How many.
     """
 
-    def __init__(self, make: Callable[[], Hand], count: int) -> None:
+    def __init__(self, make: Callable[[Stop], Hand], count: int) -> None:
         if count < 1:
             raise InputError(f"workers is {count}; allowed: 1 or more")
         self.count = count
         self._make = make
         self._tasks: queue.Queue[Any] = queue.Queue()
-        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
         self._closed = False
         self.lost = 0
+        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()
 
@@ -95,7 +97,9 @@ class Workers:
             Its result, or the `SignalsError` it failed with.
         """
         future: Future[R] = Future()
-        self._tasks.put((function, task, future))
+        if self._closed:
+            raise WorkError("the workers are closed")
+        self._tasks.put((function, task, future, ATTEMPTS))
         return future
 
     def run(
@@ -126,47 +130,62 @@ class Workers:
 
     def _serve(self) -> None:
         hand: Hand | None = None
-        while True:
+        while not self._closed:
+            if hand is None:
+                # A worker is ready before a task is taken, so that none waits for a worker that a
+                # smaller cluster has no room for while others are free.
+                try:
+                    hand = self._make(lambda: self._closed)
+                except WorkerLostError:
+                    continue
+                except BaseException as error:
+                    self._give_up(error)
+                    break
             item = self._tasks.get()
             if item is None:
                 break
-            function, task, future = item
-            if not future.set_running_or_notify_cancel():
+            function, task, future, left = item
+            if left == ATTEMPTS and not future.set_running_or_notify_cancel():
                 continue
-            for left in reversed(range(ATTEMPTS)):
-                try:
-                    hand = hand or self._make()
-                    result = hand.run(function, task)
-                except WorkerLostError as error:
-                    self.lost += 1
-                    if hand is not None:
-                        hand.close()
-                    hand = None
-                    if self._closed or not left:
-                        name = getattr(task, "name", str(task))
-                        future.set_exception(
-                            WorkError(
-                                f"{ATTEMPTS} workers died during {name} ({error}; out of memory?); "
-                                "try fewer --workers"
-                            )
-                        )
-                        break
-                except BaseException as error:
-                    future.set_exception(error)
-                    break
+            try:
+                result = hand.run(function, task)
+            except WorkerLostError as error:
+                self.lost += 1
+                hand.close()
+                hand = None
+                if left > 1 and not self._closed:
+                    self._tasks.put((function, task, future, left - 1))
+                    continue
+                name = getattr(task, "name", str(task))
+                future.set_exception(
+                    WorkError(
+                        f"{ATTEMPTS} workers died during {name} ({error}; out of memory?); "
+                        "try fewer --workers"
+                    )
+                )
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                if isinstance(result, Failure):
+                    future.set_exception(result.error())
                 else:
-                    if isinstance(result, Failure):
-                        future.set_exception(result.error())
-                    else:
-                        future.set_result(result)
-                    break
+                    future.set_result(result)
         if hand is not None:
             hand.close()
 
+    def _give_up(self, error: BaseException) -> None:
+        """No worker can be started: every task fails with the reason."""
+        self._closed = True
+        while True:
+            try:
+                item = self._tasks.get_nowait()
+            except queue.Empty:
+                return
+            if item is not None and (item[3] < ATTEMPTS or item[2].set_running_or_notify_cancel()):
+                item[2].set_exception(error)
+
     def close(self) -> None:
         """Cancel what waits, end all workers."""
-        if self._closed:
-            return
         self._closed = True
         while True:
             try:
@@ -191,12 +210,21 @@ def _prepare(scratch: str) -> None:
     # ^C is for the parent, which closes the workers in good order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tempfile.tempdir = scratch
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would otherwise go on for nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class LocalHand:
     """A process of this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Stop) -> None:
         self._scratch = tempfile.mkdtemp(prefix="seoul-signals-worker-")
         self._pool = ProcessPoolExecutor(
             1,

@@ -88,7 +88,9 @@ def _row(
     jams: dict[str, int] = {}
     for result in results:
         delays.setdefault(result.agent, []).append(result.metrics.delay_s)
-        jams[result.agent] = jams.get(result.agent, 0) + bool(result.metrics.gridlock)
+        jams[result.agent] = jams.get(result.agent, 0) + any(
+            "gridlock" in flag for flag in result.metrics.flags
+        )
     means = {name: fmean(found) for name, found in delays.items()}
     best = min(rivals, key=lambda name: means[name])
     return {

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from agents.learned.actor_critic import PhaseActorCritic
 from agents.learned.network import PhaseScorer
-from agents.learned.rollout import DISCOUNT_STEP_S, Trajectory, pad
+from agents.learned.rollout import DISCOUNT_STEP_S, Rollout, Trajectory, pad
 from signals.features import Maxima
 
 
@@ -113,6 +113,16 @@ def _flat(item: Trajectory, maxima: Maxima) -> dict[str, NDArray[np.float32]]:
     """(choices + 1, size) padded and flattened arrays by name."""
     rows = [{name: array[row] for name, array in item.seen.items()} for row in range(len(item) + 1)]
     return {name: array.reshape(len(rows), -1) for name, array in pad(rows, maxima).items()}
+
+
+def best_lessons(lessons: Sequence[Rollout]) -> list[Trajectory]:
+    """What the best teacher of each day chose."""
+    best: dict[tuple[str, str, int], Rollout] = {}
+    for lesson in lessons:
+        place = (lesson.scenario, lesson.period, lesson.day)
+        if place not in best or lesson.lost_veh_h < best[place].lost_veh_h:
+            best[place] = lesson
+    return [item for lesson in best.values() for item in lesson.trajectories]
 
 
 def flattened(

@@ -14,7 +14,7 @@ from stable_baselines3.common.logger import Logger
 from agents.learned.actor_critic import PhaseActorCritic, clone
 from agents.learned.learner import spaces_only
 from agents.learned.network import PhaseScorer
-from agents.learned.ppo import Choices, PhasePPO, flattened
+from agents.learned.ppo import Choices, PhasePPO, best_lessons, flattened
 from agents.learned.rollout import Behaviour, Rollout
 from agents.training import Sizes
 
@@ -76,12 +76,7 @@ class PpoLearner:
 
     def watch(self, lessons: Sequence[Rollout]) -> None:
         """Let the actor choose as the best teacher of each day does."""
-        best: dict[tuple[str, str, int], Rollout] = {}
-        for lesson in lessons:
-            place = (lesson.scenario, lesson.period, lesson.day)
-            if place not in best or lesson.lost_veh_h < best[place].lost_veh_h:
-                best[place] = lesson
-        trajectories = [item for lesson in best.values() for item in lesson.trajectories]
+        trajectories = best_lessons(lessons)
         if not trajectories:
             return
         observations, actions = flattened(trajectories, self._sizes.maxima)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.learned.network import PhaseScorer
+from agents.learned.trials import Comparisons, Trials
 from signals.action_models import ActionModel, action_model
 from signals.faults import FaultSpec
 from signals.features import Maxima
@@ -32,7 +33,7 @@ LOOK_S = 10
 """Losses are looked at this often while nothing can be chosen."""
 
 Weights = dict[str, NDArray[np.float32]]
-Behaviour = Literal["explore", "draw", "teach"]
+Behaviour = Literal["explore", "draw", "teach", "compare"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class RolloutTask:
         day: Demand day.
         seed: Seeds exploration and the share of people on foot.
         behaviour: ``explore`` takes the best phase but now and then any; ``draw`` draws by score;
-            ``teach`` lets ``teacher`` decide, now and then interrupted by any open phase.
+            ``teach`` lets ``teacher`` decide, now and then interrupted by any open phase;
+            ``compare`` takes the best phase and tries out the others, see `Comparisons`.
         values: Hyperparameters: ``decision_interval_s``, ``reward``, ``gamma``, ``width``,
             ``walkers_low``, ``walkers_high``, ``action_model``.
         weights: Of the scorer; not needed to teach.
@@ -104,9 +106,9 @@ class Rollout:
     """What came of a task.
 
     Attributes:
-        task: The task, without its weights.
         trajectories: One for each junction that chose at all.
         lost_veh_h: What the run cost (vehicle hours).
+        comparisons: One for each junction at which phases were tried out.
     """
 
     scenario: str
@@ -114,6 +116,7 @@ class Rollout:
     day: int
     trajectories: list[Trajectory]
     lost_veh_h: float
+    comparisons: list[Comparisons] = field(default_factory=list)
 
     @property
     def decisions(self) -> int:
@@ -144,7 +147,7 @@ def roll_out(task: RolloutTask) -> Rollout:
     world = resolve(task.scenario, task.period)
     if task.maximum_s:
         world = _shortened(world, task.maximum_s)
-    run = _Run(world, task)
+    run = Run(world, task)
     try:
         return run.go()
     finally:
@@ -193,7 +196,14 @@ class _Pending:
         )
 
 
-class _Run:
+class Run:
+    """A task as it is run.
+
+    Args:
+        world: What to simulate.
+        task: The task.
+    """
+
     def __init__(self, world: World, task: RolloutTask) -> None:
         values = task.values
         self.task = task
@@ -205,6 +215,9 @@ class _Run:
         self.interval_s = int(values["decision_interval_s"])
         self.gamma = float(values["gamma"])
         self.reward = reward_named(str(values["reward"]))
+        self.lost_scale_s = LOST_SCALE_S
+        # What is tried out goes on without exploring.
+        self.trying = replace(task, behaviour="explore", epsilon=0.0)
         self.models: list[ActionModel] = [
             action_model(str(values["action_model"]), run.junction, run.plan)
             for run in self.episode.junctions
@@ -223,11 +236,13 @@ class _Run:
             max(len(run.junction.movements) for run in self.episode.junctions),
             max(len(run.junction.phases) for run in self.episode.junctions),
         )
+        self.trials = Trials(self) if task.behaviour == "compare" else None
         self.scorer = (
             with_weights(int(values["width"]), task.weights) if task.weights is not None else None
         )
 
     def go(self) -> Rollout:
+        """Run to the end."""
         task, episode = self.task, self.episode
         low, high = float(task.values["walkers_low"]), float(task.values["walkers_high"])
         episode.start(
@@ -239,15 +254,16 @@ class _Run:
         )
         self.teachers = self._teachers()
         self.lost = 0.0
+        self.lost_parts = np.zeros(int(self.groups[-1].stop) + 1)
         wishes: list[int | None] = [None] * len(episode.junctions)
         while not episode.finished:
-            self._decide(wishes)
-            self._pass(wishes)
+            self.decide(wishes)
+            self.let_pass(wishes)
             while not episode.finished and not self._choosing():
                 # Nothing to choose anywhere: losses are looked at now and then.
                 for index in range(len(wishes)):
                     wishes[index] = self._forced(index, wishes[index])
-                self._pass(wishes, look=False)
+                self.let_pass(wishes, look=episode.clock_s - self._looked_s >= LOOK_S)
             self._look()
         last = self._arrays()
         return Rollout(
@@ -260,6 +276,7 @@ class _Run:
                 if pending.actions
             ],
             -self.lost * LOST_SCALE_S / 3600.0,
+            self.trials.found() if self.trials is not None else [],
         )
 
     def _teachers(self) -> Any:
@@ -307,7 +324,8 @@ class _Run:
             )
         return found
 
-    def _decide(self, wishes: list[int | None]) -> None:
+    def decide(self, wishes: list[int | None]) -> None:
+        """Set the wishes of this moment."""
         if self.teaching:
             self._teach(wishes)
             return
@@ -330,6 +348,9 @@ class _Run:
                     chosen = int(self.random.choice(open_))
             self.pending[index].choose(seen[index], chosen, log_chance)
             wishes[index] = chosen
+        if self.trials is not None:
+            for index in rows:
+                self.trials.compare(index, seen[index], wishes)
 
     def _scores(self, seen: list[dict[str, NDArray[np.float32]]]) -> NDArray[np.float32]:
         assert self.scorer is not None
@@ -362,7 +383,7 @@ class _Run:
             arrays = dict(observation.arrays()) | {"mask": mask.astype(np.float32)}
             self.pending[index].choose(arrays, chosen, 0.0)
 
-    def _pass(self, wishes: list[int | None], look: bool = True) -> None:
+    def let_pass(self, wishes: list[int | None], look: bool = True) -> None:
         """A decision interval; a teacher that decides more often is asked meanwhile."""
         episode = self.episode
         if not self.teaching:
@@ -374,7 +395,7 @@ class _Run:
                     break
                 self._ask(wishes)
                 episode.run(wishes, 1)
-        if look or episode.clock_s - self._looked_s >= LOOK_S:
+        if look:
             self._look()
 
     def _ask(self, wishes: list[int | None]) -> None:
@@ -404,6 +425,7 @@ class _Run:
             return
         parts = self.reward(self.episode)
         self.lost += float(parts.sum())
+        self.lost_parts += parts
         for pending, rows in zip(self.pending, self.groups, strict=True):
             pending.add(parts[rows], seconds, self.gamma)
         self._looked = self.episode.clock_s

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from signals.policy import OnnxPolicy
 
 FOLDER: Final = Path(__file__).parent
-NAMES: Final = {
+POLICY: Final = "policy.onnx"
+KNOWN: Final = {
     "universal": "one learned policy for any junction, trained on generated streets (범용 정책)",
 }
-"""Name to one line about it."""
-POLICY: Final = "policy.onnx"
+NAMES: Final = {name: line for name, line in KNOWN.items() if (FOLDER / name / POLICY).is_file()}
+"""Name to one line about it, of those that this distribution holds."""
 
 
 def folder_of(name: str) -> Path:
     """The folder of a shipped policy, or the path that was given."""
-    return FOLDER / name if name in NAMES else Path(name).expanduser()
+    return FOLDER / name if name in KNOWN else Path(name).expanduser()
 
 
 def pretrained_run(name: str) -> TrainedRun:

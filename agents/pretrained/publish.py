@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from agents.export import compare, recorded_observations, to_onnx
-from agents.pretrained import NAMES, POLICY, folder_of
+from agents.pretrained import KNOWN, POLICY, folder_of
 from agents.runfolder import load_run
 from signals.errors import WorkError
 
@@ -22,7 +22,7 @@ _OBSERVATIONS = 64
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("name", type=click.Choice(list(NAMES)))
+@click.argument("name", type=click.Choice(list(KNOWN)))
 def main(run: Path, name: str) -> None:
     """Copy what is needed of RUN into the folder of shipped policy NAME."""
     opened = load_run(run)

@@ -8,6 +8,7 @@ pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
 
 import torch
 
+from agents.learned.lookahead import weighted_choice_loss
 from agents.learned.network import CLOSED, PhaseScorer
 from agents.learned.replay import Replay
 from agents.learned.rollout import RolloutTask, Trajectory, pad, roll_out, weights_of
@@ -91,6 +92,38 @@ def test_padding_changes_no_score():
         wide = scorer(*(torch.from_numpy(padded[name]) for name in names))[0]
     assert torch.allclose(wide[:phases], bare, atol=1e-5)
     assert (wide[phases:] == CLOSED).all()
+
+
+def test_phases_are_tried_out_from_the_same_moment():
+    changes = {
+        "compare_share": 0.5, "compare_phases": 3, "compare_horizon_s": 30, "compare_follow": 0.5,
+    }  # fmt: skip
+    first, second = (roll_out(task(behaviour="compare", **changes)) for _ in range(2))
+    same(first, second)
+    found, again = first.comparisons[0], second.comparisons[0]
+    assert len(found) > 3 and found.usual_s > 0
+    assert np.array_equal(found.costs_s, again.costs_s, equal_nan=True)
+    tried = np.isfinite(found.costs_s)
+    assert ((tried.sum(axis=1) >= 2) & (tried.sum(axis=1) <= 3)).all()
+    assert (found.seen["mask"][tried] == 1.0).all()
+    # Phases differ in what they cost, and nobody gains time by standing.
+    assert np.nanmin(found.costs_s) >= 0.0
+    assert (np.nanmax(found.costs_s, axis=1) > np.nanmin(found.costs_s, axis=1)).mean() > 0.5
+
+
+def test_the_policy_learns_to_choose_what_turned_out_cheapest():
+    torch.manual_seed(3)
+    scores = torch.zeros(1, 3, requires_grad=True)
+    tried = torch.tensor([[True, True, False]])
+    regret = torch.tensor([[0.0, 2.0, 0.0]])
+    for _ in range(50):
+        loss, met = weighted_choice_loss(scores, regret, tried, 1.0)
+        (slope,) = torch.autograd.grad(loss, scores)
+        scores = (scores - slope).detach().requires_grad_()
+    # Cross entropy is least at the wanted shares, 1 : exp(-2).
+    assert float((scores[0, 0] - scores[0, 1]).detach()) == pytest.approx(2.0, abs=0.1)
+    assert float(met) == 0.0
+    assert float(slope[0, 2]) == 0.0
 
 
 def test_transitions_lead_over_several_choices():

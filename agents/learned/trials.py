@@ -1,0 +1,162 @@
+"""Tries out phases: what each would cost if it were chosen now.
+
+The process is forked once for every phase that may be chosen. Each child goes on from the very same
+traffic, chooses its phase, lets the policy decide from then on, and counts the time lost until a
+horizon; the children meet the same arrivals, so that their costs differ by the choice alone. What
+is cheapest teaches the policy, which is better next time, and so are the comparisons (rollout
+classification policy iteration: M. Lagoudakis and R. Parr, "Reinforcement learning as
+classification", ICML 2003).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signals.junction import Junction
+
+if TYPE_CHECKING:
+    from agents.learned.rollout import Run
+
+
+@dataclass
+class Comparisons:
+    """What phases would have cost, tried out from the same moment on.
+
+    Attributes:
+        seen: Arrays of `signals.features.Observation` by name, (moments, ...) float32 each.
+        costs_s: (moments, phases) seconds lost by the junction and its neighbours until the
+            horizon when the phase is chosen and the policy decides from then on; NaN where a phase
+            was not tried.
+        usual_s: What they lose in a decision interval on average.
+    """
+
+    seen: dict[str, NDArray[np.float32]]
+    costs_s: NDArray[np.float32]
+    usual_s: float
+
+    def __len__(self) -> int:
+        return len(self.costs_s)
+
+
+class Trials:
+    """The comparisons of one run.
+
+    Args:
+        run: The run; its task's values hold ``compare_share``, ``compare_phases``,
+            ``compare_horizon_s`` and ``compare_follow``.
+    """
+
+    def __init__(self, run: Run) -> None:
+        values = run.task.values
+        self._run = run
+        self._share = float(values["compare_share"])
+        self._most = int(values["compare_phases"])
+        self._horizon_s = int(values["compare_horizon_s"])
+        self._follow = float(values["compare_follow"])
+        junctions = [item.junction for item in run.episode.junctions]
+        self._rows = [
+            np.concatenate(
+                [
+                    np.arange(run.groups[other].start, run.groups[other].stop)
+                    for other, neighbour in enumerate(junctions)
+                    if other == index or linked(junction, neighbour)
+                ]
+            )
+            for index, junction in enumerate(junctions)
+        ]
+        self._seen: list[list[dict[str, NDArray[np.float32]]]] = [[] for _ in junctions]
+        self._costs: list[list[NDArray[np.float32]]] = [[] for _ in junctions]
+
+    def compare(
+        self, index: int, seen: dict[str, NDArray[np.float32]], wishes: list[int | None]
+    ) -> None:
+        """Now and then try out the open phases of a junction, and now and then take the best.
+
+        Args:
+            index: The junction.
+            seen: What it sees.
+            wishes: Of all junctions; that of this one may be changed.
+        """
+        run = self._run
+        if run.random.random() >= self._share:
+            return
+        usual = wishes[index]
+        assert usual is not None
+        open_ = np.flatnonzero(seen["mask"] > 0.5)
+        must = {usual, run.episode.junctions[index].state.phase} & set(open_.tolist())
+        others = [phase for phase in run.random.permutation(open_).tolist() if phase not in must]
+        tried = sorted([*must, *others[: max(self._most - len(must), 0)]])
+        costs = np.full(len(seen["mask"]), np.nan, dtype=np.float32)
+        for phase in tried:
+            costs[phase] = self._cost_s(index, phase, wishes)
+        if np.isfinite(costs).sum() < 2:
+            return
+        self._seen[index].append({name: array.copy() for name, array in seen.items()})
+        self._costs[index].append(costs)
+        if run.random.random() < self._follow:
+            wishes[index] = int(np.nanargmin(costs))
+
+    def _cost_s(self, index: int, phase: int, wishes: list[int | None]) -> float:
+        read, write = os.pipe()
+        with warnings.catch_warnings():
+            # A worker of a cluster has threads of its own; the child touches none of them.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if not child:
+            try:
+                tried = list(wishes)
+                tried[index] = phase
+                os.write(write, struct.pack("d", self._lost_s(index, tried)))
+            finally:
+                # No clean-up of any kind: all of it belongs to the parent.
+                os._exit(0)
+        os.close(write)
+        data = os.read(read, 8)
+        os.close(read)
+        os.waitpid(child, 0)
+        return struct.unpack("d", data)[0] if len(data) == 8 else float("nan")
+
+    def _lost_s(self, index: int, wishes: list[int | None]) -> float:
+        """Runs in the child, which may change everything."""
+        run = self._run
+        run.trials, run.task = None, run.trying
+        episode = run.episode
+        until_s = episode.clock_s + self._horizon_s
+        while True:
+            run.let_pass(wishes, look=False)
+            if episode.finished or episode.clock_s >= until_s:
+                break
+            run.decide(wishes)
+        return float(episode.lost_s()[self._rows[index]].sum())
+
+    def found(self) -> list[Comparisons]:
+        """All comparisons, by junction."""
+        run = self._run
+        seconds = run.episode.clock_s - run.world.begin_s
+        intervals = max(seconds / run.interval_s, 1.0)
+        return [
+            Comparisons(
+                {name: np.stack([row[name] for row in seen]) for name in seen[0]},
+                np.stack(costs),
+                max(float(-run.lost_parts[rows].sum()) * run.lost_scale_s / intervals, 1.0),
+            )
+            for seen, costs, rows in zip(self._seen, self._costs, self._rows, strict=True)
+            if seen
+        ]
+
+
+def linked(one: Junction, other: Junction) -> bool:
+    """Whether a street leads from one junction to the other, seen by both, in either direction."""
+    return _leads(one, other) or _leads(other, one)
+
+
+def _leads(one: Junction, other: Junction) -> bool:
+    exits = {piece.lane for movement in one.movements for piece in movement.exits}
+    return any(piece.lane in exits for lane in other.lanes for piece in lane.zone)
