@@ -83,7 +83,14 @@ class Registry:
         Raises:
             UnknownNameError: There is none.
         """
-        return _chosen(name, self.bundles())
+        exact = self._all(select(StoredBundle).where(StoredBundle.hash == name))
+        if exact:
+            return exact[0]
+        order = (StoredBundle.at_ms, StoredBundle.hash)
+        query = select(StoredBundle.hash, StoredBundle.name).order_by(*order)
+        with reading(self.engine) as connection:
+            known = [(str(hash_), str(given)) for hash_, given in connection.execute(query)]
+        return self.bundle(_chosen(name, known))
 
     def opened(self, name: str, trusted: Iterable[str]) -> Bundle:
         """A bundle, verified anew: the database is not trusted.
@@ -473,10 +480,11 @@ def _last(table: type[_Row]) -> Select[_Row]:
     )
 
 
-def _chosen(name: str, rows: Sequence[StoredBundle]) -> StoredBundle:
-    found = [row for row in rows if row.name == name] or [
-        row for row in rows if len(name) >= 6 and row.hash.startswith(name)
+def _chosen(name: str, known: Sequence[tuple[str, str]]) -> str:
+    """The hash of the last bundle that a name or the beginning of a hash stands for."""
+    found = [hash_ for hash_, given in known if given == name] or [
+        hash_ for hash_, _ in known if len(name) >= 6 and hash_.startswith(name)
     ]
     if not found:
-        raise UnknownNameError("bundle", name, {f"{row.name} {row.hash[:12]}" for row in rows})
+        raise UnknownNameError("bundle", name, {f"{given} {hash_[:12]}" for hash_, given in known})
     return found[-1]
