@@ -4,7 +4,7 @@
 
 Trains at most 30 minutes on two cores on training days, keeps the weights that validated best, and
 judges them once on held-out days beside the four classical agents, whose parameters were tuned on
-training days (``benchmarks/tune_classical.py``). Target: mean delay at most 0.90 of the best
+training days (``signals tune-classical``). Target: mean delay at most 0.90 of the best
 classical agent's, with the whole 95 % interval of the ratio below 1, in am_peak and pm_peak. Exit
 status 0 says that the commands ran, whatever the verdict: the verdict is what is printed.
 """

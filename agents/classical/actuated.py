@@ -20,7 +20,7 @@ from signals.plan import Plan
 class Actuated:
     """Gap-out per phase.
 
-    The defaults were chosen on training demand days, see ``benchmarks/tune_classical.py``.
+    The defaults were chosen on training demand days, see ``signals tune-classical``.
 
     Args:
         junction: Junction to control.

@@ -20,7 +20,7 @@ from signals.plan import Plan
 class MaxPressure:
     """Phase with the greatest pressure among those that the guard would grant.
 
-    The defaults were chosen on training demand days, see ``benchmarks/tune_classical.py``.
+    The defaults were chosen on training demand days, see ``signals tune-classical``.
 
     Args:
         junction: Junction to control.

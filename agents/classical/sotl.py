@@ -6,7 +6,8 @@ on platoons and blocked exits from C. Gershenson and D. Rosenblueth, Self-organi
 at Multiple-street Intersections, Complexity 17 (2012). Each second a red stream counts the vehicles
 that approach or wait (vehicle seconds). A phase whose red streams have counted more than the
 threshold takes over, the fullest first, unless the tail of a platoon is about to pass the present
-green; a green that nobody approaches is given up at once, and one whose exits are blocked counts
+green or its own queue, which keeps what it had gathered until it has left, still asks for more; a
+green that nobody approaches is given up at once, and one whose exits are blocked counts
 for nobody. The sources know two directions and no crosswalks: more phases compete by their counts,
 and minimum greens and walks are the guard's.
 """
@@ -46,7 +47,7 @@ class Sotl:
         junction: Junction,
         plan: Plan,
         threshold_veh_s: float = 400.0,
-        platoon_veh: float = 3.0,
+        platoon_veh: float = 1.0,
     ) -> None:
         self._streams = Streams(junction)
         # A pocket that is full asks as loudly as a street that is.
@@ -60,6 +61,7 @@ class Sotl:
     def reset(self, seed: int) -> None:
         """Begin to count anew."""
         self._counts = np.zeros(len(self._streams))
+        self._vehicles = np.zeros(len(self._streams))
         self._counted_s: float | None = None
 
     def decide(self, observation: Observation, clock_s: float) -> int:
@@ -71,10 +73,13 @@ class Sotl:
         green = streams.green(observation.state)
         vehicles = streams.seen(seen) - streams.stopped(seen) + streams.queued(seen)
         free = ~streams.blocked(seen)
-        self._counts = np.where(green, 0.0, self._counts + vehicles * passed_s)
+        left = np.minimum(vehicles / np.maximum(self._vehicles, 1e-9), 1.0)
+        self._counts = np.where(green, self._counts * left, self._counts + vehicles * passed_s)
+        self._vehicles = vehicles
         open_ = observation.mask > 0
         waits = streams.serves * np.where(free, self._counts * self._scale, 0.0)
-        scores = np.where(open_ & self._chosen, waits.sum(axis=1), -np.inf)
+        gathered = waits * ~green
+        scores = np.where(open_ & self._chosen, gathered.sum(axis=1), -np.inf)
         if not observation.state.held_s and open_[now]:
             return now
         scores[now] = -np.inf
@@ -90,4 +95,5 @@ class Sotl:
         tail = (seen.near - seen.near_stopped)[streams.rows] / streams.lanes
         if ((tail > 0) & (tail <= self._platoon) & ending).any():
             return now
-        return best if scores[best] > self._threshold else now
+        own = float((waits[now] * passing).sum())
+        return best if scores[best] > self._threshold + own else now
