@@ -7,6 +7,7 @@ its own plan.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -103,8 +104,8 @@ class Credentials:
         return found
 
 
-class Poller:
-    """Asks a decision service for one junction.
+class Exchange:
+    """What both pollers share: the poll's body, the judgement of an answer, and the back-off.
 
     Args:
         url: The service, e.g. ``http://127.0.0.1:8080``.
@@ -137,47 +138,38 @@ class Poller:
             raise InputError(f"'{url}' is no service address; give http://HOST:PORT")
         if timeout_s <= 0:
             raise InputError(f"timeout {timeout_s:g} s is too short; give more than 0")
+        self.timeout_s = timeout_s
         self._spec = spec
         self._spec_hash = spec.hash
         self._bundle_hash = bundle_hash
-        self._timeout_s = timeout_s
         self._clock = clock
-        self._path = f"/v1/junctions/{quote(spec.junction.id, safe='')}"
-        # A proxy of the machine's environment has no place between a controller and its service.
-        known = Credentials.given(None) if credentials is None else credentials
-        self._client = httpx2.Client(
-            base_url=url,
-            timeout=timeout_s,
-            trust_env=False,
-            headers={"authorization": f"Bearer {known.key}"} if known.key else {},
-            verify=known.context() if parts.scheme == "https" else True,
-        )
-        # The count of this object begins anew: its polls are no repetitions of another's.
-        self._session = secrets.token_hex(8)
-        self._broken: tuple[type[Exception], ...] = (httpx2.HTTPError, httpx2.InvalidURL)
-        self._unreadable: tuple[type[Exception], ...] = (*self._broken, ValueError)
-        self._closed_under_us = httpx2.RemoteProtocolError
         self._failures = 0
         self._not_before = float("-inf")
+        self.path = f"/v1/junctions/{quote(spec.junction.id, safe='')}"
+        # The count of this object begins anew: its polls are no repetitions of another's.
+        self._session = secrets.token_hex(8)
+        known = Credentials.given(None) if credentials is None else credentials
+        headers = {"content-type": "application/json"}
+        if known.key:
+            headers["authorization"] = f"Bearer {known.key}"
+        # A proxy of the machine's environment has no place between a controller and its service.
+        self.options: dict[str, Any] = {
+            "base_url": url,
+            "timeout": timeout_s,
+            "trust_env": False,
+            "headers": headers,
+            "verify": known.context() if parts.scheme == "https" else True,
+        }
+        self.broken: tuple[type[Exception], ...] = (httpx2.HTTPError, httpx2.InvalidURL)
+        self.unreadable: tuple[type[Exception], ...] = (*self.broken, ValueError)
+        self.closed_under_us: type[Exception] = httpx2.RemoteProtocolError
 
-    def summary(self) -> Mapping[str, Any] | None:
-        """What the service says about the junction, None when it does not answer."""
-        try:
-            response = self._client.get(self._path)
-            found = response.json() if response.status_code == 200 else None
-        except self._unreadable:
-            return None
-        return found if isinstance(found, dict) else None
+    def waits(self) -> bool:
+        """Whether the pause after the last failure is not over."""
+        return self._clock() < self._not_before
 
-    def ask(self, request: DecisionRequest) -> Answer:
-        """Ask for a decision.
-
-        Args:
-            request: Readings and state of this moment.
-        """
-        if self._clock() < self._not_before:
-            return Answer(None, "waiting before the next try", asked=False)
-        answer = self._ask(request)
+    def note(self, answer: Answer) -> Answer:
+        """Remember how it went: failures lengthen the pause."""
         if answer.command is not None:
             self._failures = 0
         else:
@@ -186,31 +178,42 @@ class Poller:
             self._failures = min(self._failures + 1, 30)
         return answer
 
-    def close(self) -> None:
-        """Give the connection back."""
-        self._client.close()
+    def body(self, request: DecisionRequest) -> bytes:
+        """The poll in JSON.
 
-    def __enter__(self) -> Poller:
-        """Use as a context that closes the connection."""
-        return self
+        Raises:
+            ValueError: A number is not finite.
+        """
+        poll: dict[str, Any] = {
+            "sequence": request.sequence,
+            "clock_s": request.clock_s,
+            "readings": request.readings.to_dict(self._spec.detectors),
+            "state": request.state.to_dict(),
+            "spec_hash": self._spec_hash,
+            "session": self._session,
+        }
+        if self._bundle_hash is not None:
+            poll["bundle_hash"] = self._bundle_hash
+        return json.dumps(poll, allow_nan=False).encode()
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def failed(self, error: Exception) -> Answer:
+        """The answer when there was none."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, ValueError):
+            return Answer(None, f"the poll cannot be sent: {text}")
+        return Answer(None, f"no answer from the service: {text}")
 
-    def _ask(self, request: DecisionRequest) -> Answer:
-        started = time.monotonic()
-        try:
-            body = json.dumps(self._poll(request), allow_nan=False).encode()
-            response = self._post(body)
-        except ValueError as error:
-            return Answer(None, f"the poll cannot be sent: {error}")
-        except self._broken as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            return Answer(None, f"no answer from the service: {text}")
-        took_s = time.monotonic() - started
-        if took_s > self._timeout_s:
+    def judged(self, response: Any, request: DecisionRequest, took_s: float) -> Answer:
+        """What a response is worth.
+
+        Args:
+            response: Of httpx2.
+            request: What was asked.
+            took_s: How long it took.
+        """
+        if took_s > self.timeout_s:
             # The client's timeout holds for each read; a dripping answer is late all the same.
-            return Answer(None, f"the answer took {took_s:.2f} s, allowed {self._timeout_s:g} s")
+            return Answer(None, f"the answer took {took_s:.2f} s, allowed {self.timeout_s:g} s")
         try:
             content = response.json()
         except ValueError:
@@ -224,27 +227,6 @@ class Poller:
         except ServiceError as error:
             return Answer(None, str(error))
 
-    def _poll(self, request: DecisionRequest) -> dict[str, Any]:
-        poll: dict[str, Any] = {
-            "sequence": request.sequence,
-            "clock_s": request.clock_s,
-            "readings": request.readings.to_dict(self._spec.detectors),
-            "state": request.state.to_dict(),
-            "spec_hash": self._spec_hash,
-            "session": self._session,
-        }
-        if self._bundle_hash is not None:
-            poll["bundle_hash"] = self._bundle_hash
-        return poll
-
-    def _post(self, body: bytes) -> Any:
-        headers = {"content-type": "application/json"}
-        try:
-            return self._client.post(self._path + "/decisions", content=body, headers=headers)
-        except self._closed_under_us:
-            # A kept connection that the service had just closed; a poll may be sent twice.
-            return self._client.post(self._path + "/decisions", content=body, headers=headers)
-
     def _checked(self, content: Any, request: DecisionRequest) -> Command:
         if not isinstance(content, dict):
             raise ServiceError("the answer is no command")
@@ -257,3 +239,121 @@ class Poller:
         if self._bundle_hash is not None and command.bundle_hash != self._bundle_hash:
             raise ServiceError(f"the answer is by bundle {command.bundle_hash[:12]}")
         return command
+
+
+class Poller(Exchange):
+    """Asks a decision service for one junction, and waits for the answer; see `Exchange`."""
+
+    def __init__(
+        self,
+        url: str,
+        spec: ObservationSpec,
+        timeout_s: float = TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
+        bundle_hash: str | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
+        super().__init__(url, spec, timeout_s, clock, bundle_hash, credentials)
+        import httpx2
+
+        self._client = httpx2.Client(**self.options)
+
+    def summary(self) -> Mapping[str, Any] | None:
+        """What the service says about the junction, None when it does not answer."""
+        try:
+            response = self._client.get(self.path)
+            found = response.json() if response.status_code == 200 else None
+        except self.unreadable:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def ask(self, request: DecisionRequest) -> Answer:
+        """Ask for a decision.
+
+        Args:
+            request: Readings and state of this moment.
+        """
+        if self.waits():
+            return Answer(None, "waiting before the next try", asked=False)
+        started = time.monotonic()
+        try:
+            response = self._post(self.body(request))
+        except self.unreadable as error:
+            return self.note(self.failed(error))
+        return self.note(self.judged(response, request, time.monotonic() - started))
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def __enter__(self) -> Poller:
+        """Use as a context that closes the connection."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _post(self, body: bytes) -> Any:
+        try:
+            return self._client.post(self.path + "/decisions", content=body)
+        except self.closed_under_us:
+            # A kept connection that the service had just closed; a poll may be sent twice.
+            return self._client.post(self.path + "/decisions", content=body)
+
+
+class AsyncPoller(Exchange):
+    """Asks a decision service for one junction among others in one event loop; see `Exchange`."""
+
+    def __init__(
+        self,
+        url: str,
+        spec: ObservationSpec,
+        timeout_s: float = TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
+        bundle_hash: str | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
+        super().__init__(url, spec, timeout_s, clock, bundle_hash, credentials)
+        import httpx2
+
+        self._client = httpx2.AsyncClient(**self.options)
+
+    async def summary(self) -> Mapping[str, Any] | None:
+        """What the service says about the junction, None when it does not answer."""
+        try:
+            response = await self._client.get(self.path)
+            found = response.json() if response.status_code == 200 else None
+        except self.unreadable:
+            return None
+        return found if isinstance(found, dict) else None
+
+    async def ask(self, request: DecisionRequest) -> Answer:
+        """Ask for a decision.
+
+        Args:
+            request: Readings and state of this moment.
+        """
+        if self.waits():
+            return Answer(None, "waiting before the next try", asked=False)
+        started = time.monotonic()
+        try:
+            body = self.body(request)
+            async with asyncio.timeout(self.timeout_s):
+                response = await self._post(body)
+        except TimeoutError:
+            text = f"no answer from the service within {self.timeout_s:g} s"
+            return self.note(Answer(None, text))
+        except self.unreadable as error:
+            return self.note(self.failed(error))
+        return self.note(self.judged(response, request, time.monotonic() - started))
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._client.aclose()
+
+    async def _post(self, body: bytes) -> Any:
+        try:
+            return await self._client.post(self.path + "/decisions", content=body)
+        except self.closed_under_us:
+            # A kept connection that the service had just closed; a poll may be sent twice.
+            return await self._client.post(self.path + "/decisions", content=body)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from controllers.poller import TIMEOUT_S, Credentials, Poller
 from controllers.runtime import Command, DecisionRequest
 from signals.detectors import Readings
+from signals.hires import EventLog
 from signals.recording import Recorder
 from signals.simulation.backend import Backend, RunOptions
 from signals.simulation.episode import Episode
@@ -61,6 +62,7 @@ class SimulatedController:
         recorder: Keeps lights and decisions when given.
         realtime: One simulated second a second.
         credentials: For the service, see `Poller`.
+        events: Hi-res log of the junction.
     """
 
     def __init__(
@@ -73,9 +75,10 @@ class SimulatedController:
         recorder: Recorder | None = None,
         realtime: bool = False,
         credentials: Credentials | None = None,
+        events: EventLog | None = None,
     ) -> None:
         self.report = GatewayReport()
-        self.episode = Episode(world, backend, recorder)
+        self.episode = Episode(world, backend, recorder, logs=() if events is None else (events,))
         self._world = world
         self._log = log
         self._recorder = recorder

@@ -179,7 +179,9 @@ class Assignment:
             elif len(own) == 2 and "occupied" in spec.fields:
                 count = value[_COUNT] - (before[row, _COUNT] if before is not None else 0.0)
                 if math.isnan(count):
-                    count = value[_OCCUPIED]
+                    # It only tells presence: who comes onto it is one vehicle.
+                    was = before is not None and before[row, _OCCUPIED] > 0
+                    count = float(value[_OCCUPIED] > 0 and not was)
                 occupied = OCCUPANCY_STEPS if value[_OCCUPIED] else 0
                 table[own[0]] = (_byte(count), occupied)
                 table[own[1]] = (_byte(value[_GAP] / _GAP_STEP_S), occupied)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from signals.detectors import DetectorSpec
 from signals.faults import FaultSpec
+from signals.hires import Passage
 from signals.simulation.thinning import thin_walkers
 from signals.world import World
 
@@ -66,6 +67,9 @@ class Backend(Protocol):
 
     def waiting(self, junction: int) -> frozenset[str]:
         """Pedestrian signal groups of a junction that somebody waits for."""
+
+    def passages(self, junction: int) -> list[Passage]:
+        """Vehicles that were on the loops of a junction in the second that has passed."""
 
     def lost_s(self) -> NDArray[np.float64]:
         """(groups of all junctions + 1,) vehicle seconds lost since it was last asked.

@@ -17,6 +17,7 @@ from signals.encoder import Encoder
 from signals.errors import InputError
 from signals.fault_model import FaultModel
 from signals.guard import Guard
+from signals.hires import Event, EventLog
 from signals.junction import Junction
 from signals.lights import GuardState, Options, Verdict
 from signals.observation import Observation, ObservationSpec
@@ -163,6 +164,7 @@ class Episode:
         recorder: Keeps lights and decisions when given; one for each junction of several.
         features_only: Leave out what no feature of the observation is made from: advance loops and
             counters have made-up readings then, and agents that read `Measures` cannot be run.
+        logs: Hi-res event logs, one for each junction, or none.
 
     Attributes:
         world: What is simulated.
@@ -179,8 +181,10 @@ class Episode:
         backend: Backend,
         recorder: Recorder | Sequence[Recorder] | None = None,
         features_only: bool = False,
+        logs: Sequence[EventLog] = (),
     ) -> None:
         self.world = world
+        self._logs = tuple(logs)
         self._features_only = features_only
         self.junctions = tuple(
             JunctionRun(junction, plan)
@@ -304,10 +308,28 @@ class Episode:
                 self.junctions, self._recorders, wishes, verdicts, strict=True
             ):
                 recorder.second(self.clock_s, run.lights, wish, run.state, verdict)
+        if self._logs:
+            self._log(verdicts)
         self.clock_s = self._backend.clock_s()
         if self._noting:
             self.values()
         return tuple(verdicts)
+
+    def _log(self, verdicts: Sequence[Verdict]) -> None:
+        """One second in the hi-res logs: a wish ends a green, unless its longest time does."""
+        for index, (run, log, verdict) in enumerate(
+            zip(self.junctions, self._logs, verdicts, strict=True)
+        ):
+            state = run.state
+            maxed = verdict.reason == "max_green"
+            why = dict.fromkeys(range(len(state.indications)), Event.MAX_OUT) if maxed else None
+            plan = run.plan.at(self.clock_s)
+            log.pattern(self.clock_s, 1, plan.cycle_s, plan.offset_s)
+            log.second(self.clock_s, state.indications, why)
+            log.passages(self._backend.passages(index))
+            groups = run.junction.group_index
+            waiting = frozenset(groups[group] for group in self._backend.waiting(index))
+            log.pedestrians(self.clock_s + 1, waiting)
 
     def run(self, wishes: Sequence[int | None], seconds: int) -> None:
         """`tick_all` for some seconds with the same wishes, to the end of the period at most.
@@ -319,7 +341,7 @@ class Episode:
             seconds: How many.
         """
         seconds = min(seconds, int(self.world.end_s - self.clock_s))
-        if self._recorders or self._on_call or self._noting:
+        if self._recorders or self._logs or self._on_call or self._noting:
             for _ in range(seconds):
                 self.tick_all(
                     [

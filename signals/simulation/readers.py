@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals.detectors import FIELDS, MAX_GAP_S, DetectorSpec
+from signals.hires import Passage
 from signals.junction import Junction
 from signals.simulation.streets import Streets
 from signals.simulation.traffic import Snapshot, Traffic, call
@@ -90,6 +91,11 @@ class DetectorReader:
         self._zones = _Zones(flat, streets)
         self._walkers = _Walkers(sumo, junctions, detectors)
         self._features_only = features_only
+        self._loop_names = [
+            [loop_name(number, spec) for spec in own if _is_loop(spec)]
+            for number, own in enumerate(detectors)
+        ]
+        self._vehicles = sumo.inductionloop.getVehicleData
 
     def values(self, clock_s: float) -> NDArray[np.float64]:
         """(detectors, fields) fresh readings of this moment.
@@ -108,6 +114,14 @@ class DetectorReader:
         return frozenset(
             group for _, _, group, waiting in self._walkers.waiting(junction) if waiting
         )
+
+    def passages(self, junction: int) -> list[Passage]:
+        """Vehicles that were on the loops of a junction in the last second."""
+        return [
+            Passage(channel, on_s, off_s if off_s >= 0.0 else None)
+            for channel, name in enumerate(self._loop_names[junction], 1)
+            for _, _, on_s, off_s, _ in self._vehicles(name)
+        ]
 
     def people_waiting(self, junctions: int) -> NDArray[np.float64]:
         """(junctions,) people who wait to cross."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from signals.detectors import DetectorSpec
 from signals.errors import MissingDependencyError, SignalsError, SimulationError
+from signals.hires import Passage
 from signals.simulation.backend import RunOptions, sumo_arguments
 from signals.simulation.losses import LossMeter, PersonLossMeter
 from signals.simulation.readers import DetectorReader, loops_xml
@@ -134,6 +135,10 @@ class SumoBackend:
     def waiting(self, junction: int) -> frozenset[str]:
         """See `Backend.waiting`."""
         return self._reader.waiting(junction)
+
+    def passages(self, junction: int) -> list[Passage]:
+        """See `Backend.passages`."""
+        return self._reader.passages(junction)
 
     def lost_s(self) -> NDArray[np.float64]:
         """See `Backend.lost_s`."""

@@ -1,0 +1,47 @@
+"""How the gateway speaks to controllers: one interface, one module a protocol.
+
+`controllers.adapters.conformance` is the suite that every adapter's tests subclass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controllers.adapters.base import Adapter
+
+if TYPE_CHECKING:
+    from controllers.gateway_file import ControllerEntry
+    from signals.junction import Junction
+
+_PATIENT_S = 30.0
+"""Timeout where a controller in lockstep answers a command only when its second is over (s)."""
+
+
+def adapter_for(entry: ControllerEntry, junction: Junction, patient: bool = False) -> Adapter:
+    """The adapter of an entry of the gateway's list.
+
+    Args:
+        entry: Protocol, address, credentials.
+        junction: The validated junction.
+        patient: Wait longer for answers.
+
+    Raises:
+        InputError: The credentials cannot be used.
+        MissingDependencyError: The protocol's library is not installed.
+    """
+    from controllers.adapters.ntcip import NtcipAdapter
+    from controllers.adapters.snmp import TIMEOUT_S, SnmpLine
+    from controllers.ntcip.credentials import Credentials
+
+    host, _, port = entry.address.rpartition(":")
+    line = SnmpLine(
+        host,
+        int(port),
+        Credentials.read(entry.credentials),
+        entry.version,
+        _PATIENT_S if patient else TIMEOUT_S,
+    )
+    return NtcipAdapter(junction, line)
+
+
+__all__ = ["Adapter", "adapter_for"]

@@ -1,0 +1,371 @@
+"""One junction at the gateway: watch the controller, ask the service, guard the answer, command.
+
+It starts disarmed: it watches and asks, and commands nothing. Armed for a limited time, it takes
+control with the next decision. Whatever goes wrong, it withdraws its commands at once where it can
+and falls silent where it cannot: the controller's backup timer does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controllers.adapters.base import Adapter, ControllerState, LineError, Order, RefusedError
+from controllers.poller import Answer, AsyncPoller
+from controllers.runtime import Command, DecisionRequest
+from controllers.simulated import clock as clock_text
+from controllers.tracker import Tracker, moves
+from signals.contract import Contract
+from signals.detectors import Readings
+from signals.guard import Guard
+from signals.hires import EventLog
+from signals.junction import Junction
+from signals.observation import ObservationSpec
+
+CLOCK_SLACK_S = 2
+"""A controller's second may come so much early or late before its clock counts as set (s)."""
+SETTLE_S = 5
+"""After a clock was set or a light contradicted an order, nothing is commanded for so long (s)."""
+_DAY_S = 86_400
+
+
+@dataclass
+class LinkReport:
+    """What one junction's link came to.
+
+    Attributes:
+        seconds: Seconds of the controller that were seen.
+        commanded: Seconds in which an order was given.
+        decisions: Commands of the service that named a phase.
+        refusals: Polls that were refused or sent to the local plan.
+        losses: Times that something was lost: the controller, the service, its readings.
+        recoveries: Times that all was well again.
+        releases: Times that control was given back.
+    """
+
+    seconds: int = 0
+    commanded: int = 0
+    decisions: int = 0
+    refusals: int = 0
+    losses: int = 0
+    recoveries: int = 0
+    releases: int = 0
+
+
+class JunctionLink:
+    """The gateway's part at one junction.
+
+    Args:
+        contract: The bundle's: junction, timing, plans, interval.
+        adapter: The line to the controller.
+        poller: The line to the service.
+        log: Gets one line when something is lost and one when it is back.
+        wall: Seconds that pass while the controller's clock does, for the check of that clock;
+            None when commands drive the controller's clock.
+        events: Hi-res log of what the controller showed and its loops reported.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        adapter: Adapter,
+        poller: AsyncPoller,
+        log: Callable[[str], None],
+        wall: Callable[[], float] | None = None,
+        events: EventLog | None = None,
+    ) -> None:
+        self.report = LinkReport()
+        self.junction: Junction = contract.junction
+        self._contract = contract
+        self._adapter = adapter
+        self._poller = poller
+        self._log = log
+        self._wall = wall
+        self._events = events
+        self.guard = Guard(self.junction)
+        self.spec = ObservationSpec(self.junction, self.guard)
+        self._tracker = Tracker(self.guard, fresh=wall is None)
+        self._connected = False
+        self._armed_until_s = 0.0
+        self._armed_for_s = 0.0
+        self._age_s = 0.0
+        self._in_control = False
+        self._last: ControllerState | None = None
+        self._last_wall_s = 0.0
+        self._trouble = ""
+        self._settle_s = 0
+        self._command: Command | None = None
+        self._next_poll_s = 0.0
+        self._sequence = 0
+        self._interval_s = contract.decision_interval_s
+        self._calls: frozenset[str] = frozenset()
+        self._fed_s = 0.0
+        self._feed = -1
+        self.heartbeat_s = 1.0
+        self._beat_s = 0.0
+        self._order: Order | None = None
+
+    # What an operator does.
+
+    @property
+    def connected(self) -> bool:
+        """Whether the controller answers."""
+        return self._connected
+
+    @property
+    def armed(self) -> bool:
+        """Whether it may command the controller."""
+        return self._armed_until_s > self._age_s
+
+    def arm(self, seconds: float) -> None:
+        """Allow commands for so long of the controller's time (s)."""
+        self._armed_until_s = self._age_s + seconds
+        self._log(f"{self._stamp()} armed for {seconds / 60:g} minutes")
+
+    async def disarm(self, why: str) -> None:
+        """Withdraw the permission, and every command."""
+        if self.armed:
+            self._armed_until_s = 0.0
+            self._log(f"{self._stamp()} disarmed: {why}")
+        await self._give_back()
+
+    def status(self) -> dict[str, object]:
+        """JSON-able: what an operator wants to know."""
+        return {
+            "junction": self.junction.id,
+            "connected": self._connected,
+            "armed": self.armed,
+            "armed_left_s": max(0.0, self._armed_until_s - self._age_s),
+            "in_control": self._in_control,
+            "trouble": self._trouble,
+            **vars(self.report),
+        }
+
+    # Second by second.
+
+    async def second(self) -> bool:
+        """Look at the controller once, and do what is to be done.
+
+        Returns:
+            Whether a new second of the controller was seen.
+        """
+        try:
+            if not self._connected:
+                await self._adapter.connect()
+                self._connected = True
+                self._last = None
+            state = await self._adapter.state()
+            if self._last is not None and state.clock_s == self._last.clock_s:
+                return False
+            await self._new_second(state)
+        except LineError as error:
+            await self._lost_controller(str(error))
+            return False
+        except RefusedError as error:
+            await self._hold_off(str(error), disarm=True)
+            self._connected = self._connected and self._last is not None
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Give control back and hang up."""
+        await self._give_back()
+        await self._adapter.close()
+        await self._poller.close()
+
+    async def _new_second(self, state: ControllerState) -> None:
+        passed_s = self._passed(state)
+        self.report.seconds += 1
+        self._age_s += max(passed_s, 0)
+        clock_s = state.clock_s
+        plan_phase = self._plan_phase(clock_s)
+        self._tracker.see(state.indications, passed_s, plan_phase)
+        problem = self._problem(state, passed_s)
+        self._last = state
+        await self._record(state)
+        if problem:
+            disarm = bool(state.foreign) or "the junction's file" in problem
+            await self._hold_off(problem, disarm)
+            return
+        if self._settle_s > 0:
+            self._settle_s -= max(passed_s, 1)
+            return
+        if clock_s >= self._next_poll_s or self._next_poll_s > clock_s + 60:
+            await self._poll(state)
+            self._next_poll_s = clock_s + self._interval_s
+        await self._act(state)
+
+    def _passed(self, state: ControllerState) -> int:
+        """Seconds of the controller since the last look, by its own clock (negative: set back)."""
+        if self._last is None:
+            return 1
+        gone = (state.clock_s - self._last.clock_s + _DAY_S / 2) % _DAY_S - _DAY_S / 2
+        return int(gone)
+
+    def _problem(self, state: ControllerState, passed_s: int) -> str:
+        """Why nothing may be commanded in this second, or an empty string."""
+        wall_s = self._wall() if self._wall is not None else self._last_wall_s + passed_s
+        wall_passed_s = wall_s - self._last_wall_s
+        first, self._last_wall_s = self._last is None, wall_s
+        if state.trouble:
+            return state.trouble
+        if state.foreign:
+            return f"somebody else commands the controller: {state.foreign}"
+        if self._wall is None:
+            # Commands drive the clock: a controller under control waits for each.
+            jumped = passed_s < 1 or (self._in_control and passed_s > CLOCK_SLACK_S)
+        else:
+            slack_s = CLOCK_SLACK_S + 0.5 * wall_passed_s
+            jumped = passed_s < 1 or abs(passed_s - wall_passed_s) > slack_s
+        if jumped and not first:
+            self._settle_s = SETTLE_S
+            return f"the controller's clock jumped to {clock_text(state.clock_s)}"
+        if self._in_control and not state.commanded:
+            self._in_control = False
+            return "the controller fell back to its own plan"
+        if state.sequence == self._feed:
+            self._fed_s += passed_s
+            if self._fed_s > SETTLE_S:
+                return f"the controller's detectors have not reported for {self._fed_s:g} s"
+        else:
+            self._feed, self._fed_s = state.sequence, 0.0
+        return ""
+
+    async def _poll(self, state: ControllerState) -> None:
+        guard_state = self._tracker.state
+        assert guard_state is not None
+        readings: Readings = await self._adapter.readings()
+        self._calls = self._waiting(readings)
+        request = DecisionRequest(readings, guard_state, state.clock_s, self._sequence)
+        self._sequence += 1
+        answer: Answer = await self._poller.ask(request)
+        self._command = answer.command
+        if answer.command is not None and answer.command.phase is not None:
+            self.report.decisions += 1
+            self._well()
+            return
+        if answer.command is not None:
+            self.report.refusals += 1
+            self._lost(f"the service answers '{answer.command.reason}': {answer.command.why}")
+        elif answer.asked:
+            self.report.refusals += answer.refused
+            self._lost(answer.problem)
+
+    def _waiting(self, readings: Readings) -> frozenset[str]:
+        """Crosswalks that somebody waits at, for junctions that serve them on call."""
+        if self.junction.timing.recall == "always":
+            return frozenset()
+        groups = {movement.id: movement.group for movement in self.junction.movements}
+        return frozenset(
+            groups[spec.movement]
+            for row, spec in enumerate(self.spec.detectors)
+            if spec.kind == "pedestrian" and readings.values[row, 1] > 0
+        )
+
+    async def _act(self, state: ControllerState) -> None:
+        """Command what the guard makes of the wish, or nothing."""
+        guard_state, command = self._tracker.state, self._command
+        if (
+            not self.armed
+            or guard_state is None
+            or command is None
+            or command.phase is None
+            or not command.not_before_s <= state.clock_s < command.expires_at_s
+        ):
+            if self._in_control and not self.armed:
+                self._log(f"{self._stamp()} disarmed: the time is up")
+            await self._give_back()
+            return
+        if not self._in_control:
+            if not self._tracker.known or not self._tracker.joined:
+                return  # until every group's red time is known
+            terms = await self._adapter.take()
+            self.heartbeat_s = max(1.0, terms.backup_s / 3)
+            self._order = None
+        contradiction = self.guard.contradiction(guard_state)
+        if contradiction:
+            await self._hold_off(f"the lights are not as commanded: {contradiction}")
+            return
+        after, _ = self.guard.tick(guard_state, command.phase, self._calls)
+        start, hold, end = moves(guard_state, after)
+        order = Order(frozenset(start), frozenset(hold), frozenset(end))
+        # Every second when commands drive the clock; else on a change, and as a heartbeat.
+        due = self._wall is None or self._age_s - self._beat_s >= self.heartbeat_s - 1
+        if order != self._order or end or due:
+            self._in_control = True
+            await self._adapter.order(order)
+            self._order, self._beat_s = order, self._age_s
+        self.report.commanded += 1
+        self._tracker.expect(after)
+
+    async def _give_back(self) -> None:
+        """Withdraw every command, if there is any."""
+        if self._in_control:
+            self._in_control = False
+            self._order = None
+            self.report.releases += 1
+            try:
+                await self._adapter.release()
+            except (LineError, RefusedError):
+                pass  # silence is a release: the backup timer ends it
+
+    async def _hold_off(self, problem: str, disarm: bool = False) -> None:
+        self._lost(problem)
+        self._command = None
+        self._settle_s = max(self._settle_s, 1)
+        if disarm and self.armed:
+            await self.disarm(problem)
+        await self._give_back()
+
+    async def _lost_controller(self, problem: str) -> None:
+        self._lost(problem)
+        if self._connected or self._in_control:
+            await self._adapter.close()
+        self._connected = False
+        self._command = None
+        self._in_control = False
+        self._order = None
+        self._tracker.forget()
+        if self.armed:
+            # Whoever armed it saw another situation.
+            self._armed_until_s = 0.0
+
+    def _lost(self, problem: str) -> None:
+        if not self._trouble:
+            self._trouble = problem
+            self.report.losses += 1
+            left = "; disarmed" if not self._connected and self.armed else ""
+            self._log(f"{self._stamp()} on the local plan: {problem}{left}")
+
+    def _well(self) -> None:
+        if self._trouble:
+            self._trouble = ""
+            self.report.recoveries += 1
+            armed = "armed" if self.armed else "disarmed"
+            self._log(f"{self._stamp()} all is well again, {armed}")
+
+    def _plan_phase(self, clock_s: float) -> int:
+        plan = self._contract.plan_at(clock_s)
+        return plan.wish(self.junction, clock_s) if plan is not None else 0
+
+    async def _record(self, state: ControllerState) -> None:
+        """The second that has passed, in the event log."""
+        log = self._events
+        if log is None:
+            return
+        details = await self._adapter.details()
+        begin_s = state.clock_s - 1
+        plan = self._contract.plan_at(state.clock_s)
+        if plan is not None:
+            log.pattern(begin_s, 1, plan.cycle_s, plan.offset_s)
+        log.flash(begin_s, "flashes" in state.trouble)
+        log.second(begin_s, state.indications, details.ended)
+        log.loops(state.clock_s, details.loops)
+        log.faults(state.clock_s, details.faulty)
+        log.pedestrians(state.clock_s, details.waiting)
+        held = self._order.hold if self._in_control and self._order is not None else frozenset()
+        log.holds(state.clock_s, held)
+
+    def _stamp(self) -> str:
+        at = clock_text(self._last.clock_s) if self._last is not None else "--:--:--"
+        return f"{at} {self.junction.id}"
