@@ -7,7 +7,9 @@ and falls silent where it cannot: the controller's backup timer does the rest.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from controllers.adapters.base import Adapter, ControllerState, LineError, Order, RefusedError
@@ -17,6 +19,7 @@ from controllers.simulated import clock as clock_text
 from controllers.tracker import Tracker, moves
 from signals.contract import Contract
 from signals.detectors import Readings
+from signals.errors import ReadingError
 from signals.guard import Guard
 from signals.hires import EventLog
 from signals.junction import Junction
@@ -26,6 +29,8 @@ CLOCK_SLACK_S = 2
 """A controller's second may come so much early or late before its clock counts as set (s)."""
 SETTLE_S = 5
 """After a clock was set or a light contradicted an order, nothing is commanded for so long (s)."""
+RELEASE_S = 2.0
+"""How long a release may take (s)."""
 _DAY_S = 86_400
 
 
@@ -234,7 +239,12 @@ class JunctionLink:
     async def _poll(self, state: ControllerState) -> None:
         guard_state = self._tracker.state
         assert guard_state is not None
-        readings: Readings = await self._adapter.readings()
+        try:
+            readings: Readings = await self._adapter.readings()
+        except ReadingError as error:
+            self._command = None
+            self._lost(str(error))
+            return
         self._calls = self._waiting(readings)
         request = DecisionRequest(readings, guard_state, state.clock_s, self._sequence)
         self._sequence += 1
@@ -304,10 +314,10 @@ class JunctionLink:
             self._in_control = False
             self._order = None
             self.report.releases += 1
-            try:
-                await self._adapter.release()
-            except (LineError, RefusedError):
-                pass  # silence is a release: the backup timer ends it
+            # Where it does not arrive, silence is a release: the backup timer ends it.
+            with suppress(LineError, RefusedError, TimeoutError):
+                async with asyncio.timeout(RELEASE_S):
+                    await self._adapter.release()
 
     async def _hold_off(self, problem: str, disarm: bool = False) -> None:
         self._lost(problem)

@@ -90,7 +90,8 @@ class Adapter(Protocol):
     """One controller.
 
     An adapter commands only what an `Order` can say, never timing. It raises `LineError` when the
-    controller cannot be reached and `RefusedError` when it must not be commanded, and nothing else.
+    controller cannot be reached and `RefusedError` when it must not be commanded, and nothing else
+    but for `readings`.
     """
 
     async def connect(self) -> None:
@@ -100,7 +101,11 @@ class Adapter(Protocol):
         """What it shows now."""
 
     async def readings(self) -> Readings:
-        """What its detectors report now."""
+        """What its detectors report now.
+
+        Raises:
+            ReadingError: They report what no detector can; the line itself is sound.
+        """
 
     async def details(self) -> Details:
         """What an event log needs beside the lights."""

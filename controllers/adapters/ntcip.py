@@ -8,6 +8,8 @@ is read back with the next state.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,7 +33,7 @@ from controllers.ntcip.objects import (
     PhaseControl,
 )
 from signals.detectors import Readings
-from signals.errors import InputError
+from signals.errors import InputError, ReadingError
 from signals.hires import Event
 from signals.junction import Junction
 from signals.lights import CLEARANCE, GREEN, RED
@@ -90,8 +92,12 @@ class NtcipAdapter:
         await self._line.open()
         self._masks = {}
         self._unread = False
-        for number in self._assignment.phases:
-            await self._check_timing(number)
+        try:
+            for number in self._assignment.phases:
+                await self._check_timing(number)
+        except (LineError, RefusedError):
+            self._line.close()
+            raise
 
     async def _check_timing(self, number: int) -> None:
         values = await self._line.get([o.phase(column, number) for column in _CHECKED])
@@ -117,8 +123,10 @@ class NtcipAdapter:
         """See `Adapter.state`; one phase's timing is checked each time, and the last write."""
         number = self._assignment.phases[self._next_check % len(self._assignment.phases)]
         timing = [o.phase(column, number) for column in _CHECKED]
-        unread = self._unread
-        kept = [o.phase_control(c, g) for c, g in _KEPT] if unread else []
+        # All that was written is read back once, then two masks a second: somebody may write, too.
+        turn = 2 * self._next_check % len(_KEPT)
+        back = _KEPT if self._unread else _KEPT[turn : turn + 2]
+        kept = [o.phase_control(c, g) for c, g in back]
         values = await self._line.get([*_STATE, *timing, *kept])
         self._next_check += 1
         clock, control, flash, sequence, pattern, mode, *rest = values[: len(_STATE)]
@@ -128,10 +136,9 @@ class NtcipAdapter:
         self._clock_s = float(clock % _DAY_S)
         foreign = ""
         commanded = control == ControlStatus.SYSTEM_CONTROL
-        if unread:
-            self._unread = False
-            found = values[len(_STATE) + len(timing) :]
-            foreign = self._foreign(found) if commanded else ""
+        self._unread = False
+        if commanded:
+            foreign = self._foreign(back, values[len(_STATE) + len(timing) :])
         if commanded and pattern != self._pattern:
             foreign = f"system pattern {pattern}, written was {self._pattern}"
         try:
@@ -148,8 +155,8 @@ class NtcipAdapter:
             sequence=sequence,
         )
 
-    def _foreign(self, found: list[int]) -> str:
-        for (column, group), value in zip(_KEPT, found, strict=True):
+    def _foreign(self, back: Sequence[tuple[PhaseControl, int]], found: list[int]) -> str:
+        for (column, group), value in zip(back, found, strict=True):
             written = o.octet(self._masks.get(column, 0), group)
             if value != written:
                 return (
@@ -180,7 +187,7 @@ class NtcipAdapter:
         try:
             values: NDArray[np.float64] = self._assignment.from_table(table, self._counters)
         except InputError as error:
-            raise LineError(str(error)) from error
+            raise ReadingError(str(error)) from error
         return Readings(float(clock % _DAY_S), values)
 
     async def details(self) -> Details:

@@ -98,7 +98,8 @@ class SnmpLine:
             if self._v3:
                 self._engine.close_dispatcher()
             else:
-                self._engine.close()
+                # Its own close stumbles over requests that nobody waits for any more.
+                self._engine.transport_dispatcher.close_dispatcher()
             self._engine = None
         self._head = ()
 

@@ -66,6 +66,14 @@ if TYPE_CHECKING:
     help="Let the commands of the gateway drive the clock, one second each (--speed: the most).",
 )
 @click.option(
+    "--patience",
+    "patience_s",
+    type=FiniteRange(0.01, 60),
+    default=2.0,
+    show_default=True,
+    help="In lockstep: seconds of ours that a second waits for its command.",
+)
+@click.option(
     "--fault", "faults", multiple=True, metavar="FAULT", help="Detector fault, e.g. loss:0.1."
 )
 @click.option(
@@ -89,6 +97,7 @@ def virtual_controller(
     credentials_file: Path,
     speed: float | None,
     lockstep: bool,
+    patience_s: float,
     faults: tuple[str, ...],
     gateway_file: Path | None,
     out: Path | None,
@@ -117,7 +126,7 @@ def virtual_controller(
         else _from_bundles(bundles, minutes)
     )
     secrets = read_or_make(credentials_file)
-    pace = Pace(speed if speed is not None else 0.0 if lockstep else 1.0, lockstep)
+    pace = Pace(speed if speed is not None else 0.0 if lockstep else 1.0, lockstep, patience_s)
 
     async def main() -> Cabinets:
         cabinets = Cabinets(units, street, pace, _progress)

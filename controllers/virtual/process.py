@@ -27,7 +27,7 @@ from signals.errors import OutputError
 FIRST_COMMAND_S = 120.0
 """How long a run in lockstep waits for the first command of its central system (s)."""
 PATIENCE_S = 2.0
-"""How long a second waits for the command of a unit that is under system control (s)."""
+"""How long a second in lockstep waits for the command of a unit under system control (s)."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class Pace:
     Attributes:
         speed: Seconds of the controllers in a second; in lockstep the most, 0 without a limit.
         lockstep: The commands of the central system drive the clock.
+        patience_s: How long a second in lockstep waits for a command (s).
     """
 
     speed: float = 1.0
     lockstep: bool = False
+    patience_s: float = PATIENCE_S
 
 
 class Cabinets:
@@ -132,7 +134,7 @@ class Cabinets:
                 self._each_second(self.seconds)
                 if self._pace.lockstep:
                     await asyncio.sleep(0)
-                    await self._wait(partial(self._followed, heard), PATIENCE_S)
+                    await self._wait(partial(self._followed, heard), self._pace.patience_s)
         finally:
             for agent in self._agents:
                 agent.answer()
