@@ -4,7 +4,8 @@
 
 SUMO and the virtual controllers, the gateway and the service with its registry are processes of
 their own: SNMP between the first two, HTTP between the last. The commands of the gateway drive the
-clock, so that an hour takes minutes. Then the same bundles run in a plain episode on the same day.
+clock, so that an hour takes minutes. Then the same bundles run in a plain episode on the same day,
+with readings in the steps of the controller's detector table, and with exact ones.
 Prints the delay of both and their ratio, what the conflict monitors and the independent checker of
 lights found, and how many decisions were asked for and kept. The policy is one made by hand that
 compares the vehicles and people of the phases. Exit status 1 when a figure is not as it should be.
@@ -57,8 +58,9 @@ def main(
             from tests.controllers.loop import delay_s
 
             outside_s = delay_s(world, seed, folder / "street" / "tripinfo.xml")
-            bundles = loop.bundles
-            inside_s, lights = inside_the_environment(world, bundles, seed, folder / "inside")
+            bundles, place = loop.bundles, folder / "inside"
+            inside_s, lights = inside_the_environment(world, bundles, seed, place, steps=True)
+            exact_s, _ = inside_the_environment(world, bundles, seed, place)
         ratio = outside_s / inside_s
         seconds = found["seconds"]
         asked = loop.asked()
@@ -68,6 +70,7 @@ def main(
             f"controllers over SNMP {version}, {took_s:.0f} s of wall time"
         )
         click.echo(f"delay: {outside_s:.2f} s/veh in the loop, {inside_s:.2f} inside: {ratio:.4f}")
+        click.echo(f"inside with readings finer than a detector table's: {exact_s:.2f} s/veh")
         click.echo(f"lights: {same} of {total} seconds alike")
         click.echo(f"monitor trips: {trips}; light violations: {len(violations)}")
         for line in violations[:10]:

@@ -18,7 +18,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from controllers.ntcip.assignment import Assignment
 from signals.contract import KEYS_VARIABLE, Contract, TimedPlan, signing_key, write_bundle
+from signals.detectors import Readings
+from signals.junction import Junction
 from signals.policy import OnnxPolicy
 from signals.world import World, resolve
 from tests.independent.lights import check_lights, read_lights
@@ -184,7 +187,7 @@ class Loop:
         return controllers
 
     def start_gateway(self, *options: object, arm: bool = True) -> Process:
-        key = ("--key-file", "gateway.key") if self.registry else ()
+        key = ("--key", "gateway.key") if self.registry else ()
         gateway = self.start(
             "gateway",
             "gateway",
@@ -359,10 +362,25 @@ def delay_s(world: World, seed: int, trips_file: Path) -> float:
     return found.delay_s
 
 
+class TableSteps:
+    """Readings in the steps of a controller's detector table, as the gateway gets them."""
+
+    def __init__(self, junction: Junction) -> None:
+        self._assignment = Assignment.of(junction)
+
+    def __call__(self, readings: Readings) -> Readings:
+        table = self._assignment.to_table(readings.values, None)
+        counted = readings.values[:, 0]
+        return Readings(readings.time_s, self._assignment.from_table(table, counted))
+
+
 def inside_the_environment(
-    world: World, bundles: list[Path], seed: int, folder: Path
+    world: World, bundles: list[Path], seed: int, folder: Path, steps: bool = False
 ) -> tuple[float, list[list[str]]]:
-    """The same bundles in a plain episode: delay, and the lights of each junction."""
+    """The same bundles in a plain episode: delay, and the lights of each junction.
+
+    With ``steps`` the policies see readings in the steps of a controller's detector table.
+    """
     from signals.contract import read_bundle
     from signals.simulation.backend import RunOptions
     from signals.simulation.episode import Episode
@@ -371,6 +389,7 @@ def inside_the_environment(
     folder.mkdir(exist_ok=True)
     policies = [OnnxPolicy(read_bundle(file)) for file in bundles]
     episode = Episode(world, SumoBackend())
+    rounded = [TableSteps(junction) for junction in world.junctions]
     trips = folder / "tripinfo.xml"
     lights: list[list[str]] = [[] for _ in world.junctions]
     try:
@@ -378,7 +397,10 @@ def inside_the_environment(
         wishes = [0] * len(policies)
         while not episode.finished:
             if (episode.clock_s - world.begin_s) % 5 == 0:
-                observations = episode.observe_all()
+                readings = episode.read_all()
+                if steps:
+                    readings = tuple(step(own) for step, own in zip(rounded, readings, strict=True))
+                observations = episode.encoder.observations(readings, episode.states())
                 wishes = [
                     policy.decide(seen, episode.clock_s)
                     for policy, seen in zip(policies, observations, strict=True)

@@ -205,4 +205,8 @@ def test_the_command_runs_on_its_plan_without_a_service(
     assert "grid am_peak day 0, 60 s simulated: delay " in found.stdout
     assert "decisions: 0 by the service, 12 by the local plan; 0 polls refused" in found.stdout
     assert len([line for line in found.stderr.splitlines() if "local plan: no answer" in line]) == 1
-    assert sorted(file.name for file in out.iterdir()) == ["lights.parquet", "tripinfo.xml"]
+    assert sorted(file.name for file in out.iterdir()) == [
+        "events.csv",
+        "lights.parquet",
+        "tripinfo.xml",
+    ]
