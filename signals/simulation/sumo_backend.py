@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -40,7 +42,10 @@ class SumoBackend:
     def __init__(self, gui: bool = False, program: str = "") -> None:
         name = "traci" if gui or program else "libsumo"
         try:
-            self._sumo: ModuleType = importlib.import_module(name)
+            # libsumo prints when it finds a pyarrow that it was not built with; standard output is
+            # for results.
+            with redirect_stdout(sys.stderr):
+                self._sumo: ModuleType = importlib.import_module(name)
         except ImportError as error:
             raise MissingDependencyError(name, "sim", "a simulation") from error
         self._window = Window(program or GUI) if gui or program else None

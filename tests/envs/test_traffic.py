@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,3 +105,16 @@ def test_a_wish_for_no_phase_is_refused(network: World, wish: int) -> None:
     with pytest.raises(InputError, match=rf"action {wish} is no phase; allowed: 0 to \d"):
         env.step({network.junctions[0].id: wish})
     env.close()
+
+
+def test_standard_output_is_for_results_alone() -> None:
+    code = (
+        "import importlib.metadata as m\n"
+        "real = m.version\n"
+        "m.version = lambda name: '1.0.0' if name == 'pyarrow' else real(name)\n"
+        "from signals.simulation.sumo_backend import SumoBackend\n"
+        "SumoBackend()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert "pyarrow" in done.stderr
