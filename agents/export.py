@@ -236,6 +236,12 @@ def export(
     except ImportError as error:
         raise MissingDependencyError("torch", "train", "an export") from error
     opened = pretrained_run(str(run))
+    model = str(opened.config["hyperparameters"].get("action_model", "phase"))
+    if model != "phase":
+        raise InputError(
+            f"{run} was trained with --action-model {model}; a bundle holds policies of "
+            "--action-model phase only, train one"
+        )
     observations = recorded_observations(opened.folder)
     worlds = _worlds(opened, scenario, junction)
     policy = to_onnx(opened.scorer, observations)

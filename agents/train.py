@@ -210,7 +210,9 @@ class Trainer:
         count = int(self._values["teacher_runs"])
         random = np.random.default_rng([self._plan.seed, 61])
         places = self._places()
-        tasks = []
+        tasks: list[RolloutTask] = []
+        if str(self._values["action_model"]) == "split":
+            return tasks  # what a teacher wishes for is no action of that model
         for number in range(count if teachers else 0):
             scenario, period = places[number % len(places)]
             day = TRAINING_SEEDS.start + int(random.integers(len(TRAINING_SEEDS)))

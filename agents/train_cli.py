@@ -77,8 +77,9 @@ _PLAIN_EVERY_S = 30.0
 )
 @click.option(
     "--action-model",
-    type=click.Choice(["phase", "extend"]),
-    help="Any phase, or keep the present one or go to the next of the plan.",
+    type=click.Choice(["phase", "extend", "split"]),
+    help="Choose any phase; keep the present one or go to the next of the plan; or choose the "
+    "phase that the next cycle's splits favour.",
 )
 @click.option("--eval-every", type=click.IntRange(1), help="Decisions between validations.")
 @click.option("--eval-seeds", type=click.IntRange(1), help="Validation days per period.")

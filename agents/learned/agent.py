@@ -33,16 +33,17 @@ class LearnedAgent:
         self._model = model
 
     def reset(self, seed: int) -> None:
-        """Nothing to forget."""
+        """Nothing to forget: an action model with a memory is made for each run."""
 
     def decide(self, observation: Observation, clock_s: float) -> int:
         """The open phase of the highest score."""
         arrays = observation.arrays()
         if self._model is not None:
-            open_ = self._model.mask(observation.mask > 0.5, observation.state.phase)
+            open_ = self._model.mask(observation.mask > 0.5, observation.state.phase, clock_s)
             arrays["mask"] = open_.astype(np.float32)
         with torch.no_grad():
             scores = self._scorer(
                 *(torch.from_numpy(array.copy()).unsqueeze(0) for array in arrays.values())
             )
-        return int(scores.argmax(dim=1).item())
+        action = int(scores.argmax(dim=1).item())
+        return action if self._model is None else self._model.wish(action, clock_s)

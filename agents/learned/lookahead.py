@@ -22,6 +22,7 @@ from agents.learned.ppo import best_lessons
 from agents.learned.rollout import Behaviour, Rollout, pad
 from agents.learned.trials import Comparisons
 from agents.training import Sizes
+from signals.errors import InputError
 
 _NAMES = ("movements", "phases", "serves", "mask")
 _WEIGHT_BOUNDS = (0.05, 5.0)
@@ -42,6 +43,11 @@ class LookaheadLearner:
     def __init__(
         self, values: dict[str, Any], sizes: Sizes, seed: int, first: PhaseScorer | None
     ) -> None:
+        if values["action_model"] == "split":
+            raise InputError(
+                "--algo lookahead tries out phases, and --action-model split wishes for none; "
+                "give --algo dqn or ppo"
+            )
         torch.manual_seed(seed)
         self._values, self._sizes = values, sizes
         self._random = np.random.default_rng([seed, 71])

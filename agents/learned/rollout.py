@@ -292,16 +292,19 @@ class Run:
     def _mask(self, index: int) -> NDArray[np.bool_]:
         run = self.episode.junctions[index]
         mask = np.asarray(run.options().mask, dtype=bool)
-        return self.models[index].mask(mask, run.state.phase)
+        return self.models[index].mask(mask, run.state.phase, self.episode.clock_s)
 
     def _choosing(self) -> bool:
         return any(self._mask(index).sum() > 1 for index in range(len(self.pending)))
 
     def _forced(self, index: int, wish: int | None) -> int:
         mask = self._mask(index)
-        if wish is not None and mask[wish]:
-            return wish
-        return int(np.flatnonzero(mask)[0])
+        action = wish if wish is not None and mask[wish] else int(np.flatnonzero(mask)[0])
+        return self.wish(index, action)
+
+    def wish(self, index: int, action: int) -> int:
+        """The wish of a junction that its action model makes of an action."""
+        return self.models[index].wish(action, self.episode.clock_s)
 
     def _arrays(self) -> list[dict[str, NDArray[np.float32]]]:
         episode = self.episode
@@ -337,6 +340,11 @@ class Run:
         if not rows:
             return
         scores = self._scores([seen[index] for index in rows])
+        if self.trials is not None:
+            # What the others wish for while one tries out its phases.
+            for index, row in zip(rows, scores, strict=True):
+                open_ = np.flatnonzero(seen[index]["mask"] > 0.5)
+                wishes[index] = int(open_[row[open_].argmax()])
         for index, row in zip(rows, scores, strict=True):
             open_ = np.flatnonzero(seen[index]["mask"] > 0.5)
             if self.task.behaviour == "draw":
@@ -346,11 +354,10 @@ class Run:
                 chosen = int(open_[row[open_].argmax()])
                 if self.random.random() < self.task.epsilon:
                     chosen = int(self.random.choice(open_))
+            if self.trials is not None:
+                chosen = self.trials.compare(index, seen[index], chosen, wishes)
             self.pending[index].choose(seen[index], chosen, log_chance)
-            wishes[index] = chosen
-        if self.trials is not None:
-            for index in rows:
-                self.trials.compare(index, seen[index], wishes)
+            wishes[index] = self.wish(index, chosen)
 
     def _scores(self, seen: list[dict[str, NDArray[np.float32]]]) -> NDArray[np.float32]:
         assert self.scorer is not None

@@ -75,20 +75,26 @@ class Trials:
         self._costs: list[list[NDArray[np.float32]]] = [[] for _ in junctions]
 
     def compare(
-        self, index: int, seen: dict[str, NDArray[np.float32]], wishes: list[int | None]
-    ) -> None:
+        self,
+        index: int,
+        seen: dict[str, NDArray[np.float32]],
+        usual: int,
+        wishes: list[int | None],
+    ) -> int:
         """Now and then try out the open phases of a junction, and now and then take the best.
 
         Args:
             index: The junction.
             seen: What it sees.
-            wishes: Of all junctions; that of this one may be changed.
+            usual: Its action.
+            wishes: Of all junctions.
+
+        Returns:
+            The action to take.
         """
         run = self._run
         if run.random.random() >= self._share:
-            return
-        usual = wishes[index]
-        assert usual is not None
+            return usual
         open_ = np.flatnonzero(seen["mask"] > 0.5)
         must = {usual, run.episode.junctions[index].state.phase} & set(open_.tolist())
         others = [phase for phase in run.random.permutation(open_).tolist() if phase not in must]
@@ -97,11 +103,10 @@ class Trials:
         for phase in tried:
             costs[phase] = self._cost_s(index, phase, wishes)
         if np.isfinite(costs).sum() < 2:
-            return
+            return usual
         self._seen[index].append({name: array.copy() for name, array in seen.items()})
         self._costs[index].append(costs)
-        if run.random.random() < self._follow:
-            wishes[index] = int(np.nanargmin(costs))
+        return int(np.nanargmin(costs)) if run.random.random() < self._follow else usual
 
     def _cost_s(self, index: int, phase: int, wishes: list[int | None]) -> float:
         read, write = os.pipe()
@@ -112,7 +117,7 @@ class Trials:
         if not child:
             try:
                 tried = list(wishes)
-                tried[index] = phase
+                tried[index] = self._run.wish(index, phase)
                 os.write(write, struct.pack("d", self._lost_s(index, tried)))
             finally:
                 # No clean-up of any kind: all of it belongs to the parent.

@@ -10,6 +10,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from signals.action_models import ActionModel
+from signals.action_models import action_model as make_action_model
 from signals.envs.days import TRAINING_DAYS, Days
 from signals.envs.wishes import check_wish
 from signals.errors import InputError
@@ -45,6 +47,8 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
             training that is short of time, see `signals.simulation.thinning`.
         faults: Faults of the detectors, further to the scenario's own: specs or short forms such
             as ``loss:near_zone/*:0.2``, see `signals.faults`.
+        action_model: ``phase``, ``extend`` or ``split``, see `signals.action_models`; the action
+            mask and the ``mask`` of the observation follow it.
 
     Raises:
         InputError: Unknown scenario, period or reward, an interval below 1 s, or a fault that
@@ -64,6 +68,7 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         recorder: Recorder | None = None,
         walkers_share: tuple[float, float] = (1.0, 1.0),
         faults: Sequence[FaultSpec | str] = (),
+        action_model: str = "phase",
         render_mode: str | None = None,
     ) -> None:
         if decision_interval_s < 1:
@@ -73,6 +78,7 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         self.render_mode = render_mode
         self._days = Days(scenario, period, walkers_share)
         self._reward = reward_named(reward)
+        self._actions = action_model
         self._interval_s = decision_interval_s
         self._backend = SumoBackend(gui)
         specs = as_faults(faults)
@@ -82,6 +88,9 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         check_faults(specs, {self.junction.id: self._episode.spec.detectors})
         check_windows(specs, self._days.spans)
         self._seen: Observation | None = None
+        self._model: ActionModel = make_action_model(
+            action_model, self.junction, self._days.worlds[0].plan
+        )
         self.observation_space = self._episode.spec.space()
         self.action_space = gymnasium.spaces.Discrete(len(self.junction.phases))
 
@@ -130,7 +139,8 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
             self._episode = Episode(day.world, self._backend, self._recorder)
         self._episode.start(day.number, replace(self._options, walkers_share=day.walkers_share))
         self._day = day.number
-        self._seen = self._episode.observe()
+        self._model = make_action_model(self._actions, self.junction, day.world.plan)
+        self._seen = self._observed()
         return self._seen.vectors(), self._info(self._episode.clock_s)
 
     def step(self, action: np.int64) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
@@ -146,8 +156,8 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         Raises:
             InputError: There is no such phase.
         """
-        wish = int(action)
-        check_wish(wish, len(self.junction.phases))
+        check_wish(int(action), len(self.junction.phases))
+        wish = self._model.wish(int(action), self._episode.clock_s)
         if self._recorder is not None:
             self._recorder.decision(self.observation, self._episode.last_readings, wish)
         begun_s = self._episode.clock_s
@@ -156,7 +166,7 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
             if self._episode.finished:
                 break
         parts = self._reward(self._episode)
-        self._seen = self._episode.observe()
+        self._seen = self._observed()
         info = self._info(begun_s)
         info["reward_parts"] = parts
         return (
@@ -174,6 +184,12 @@ class JunctionEnv(gymnasium.Env[dict[str, Any], np.int64]):
     def close(self) -> None:
         """End the simulation."""
         self._backend.close()
+
+    def _observed(self) -> Observation:
+        """What is seen now, its mask narrowed by the action model."""
+        seen = self._episode.observe()
+        open_ = self._model.mask(seen.mask > 0.5, seen.state.phase, self._episode.clock_s)
+        return replace(seen, mask=open_.astype(np.float32))
 
     def _info(self, begun_s: float) -> dict[str, Any]:
         clock_s = self._episode.clock_s

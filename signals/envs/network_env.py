@@ -45,6 +45,7 @@ class NetworkEnv(ParallelEnv[str, dict[str, NDArray[np.float32]], int]):  # type
         recorders: One for each junction of the scenario, kept the lights of every second.
         faults: Faults of the detectors, further to the scenario's own: specs or short forms such
             as ``loss:B1/near_zone/*:0.2``, see `signals.faults`.
+        action_model: ``phase``, ``extend`` or ``split``, see `signals.action_models`.
 
     Raises:
         InputError: Unknown scenario or period, or an interval below 1 s.
@@ -65,6 +66,7 @@ class NetworkEnv(ParallelEnv[str, dict[str, NDArray[np.float32]], int]):  # type
         walkers_share: tuple[float, float] = (1.0, 1.0),
         recorders: Sequence[Recorder] | None = None,
         faults: Sequence[FaultSpec | str] = (),
+        action_model: str = "phase",
         render_mode: str | None = None,
     ) -> None:
         self.render_mode = render_mode
@@ -79,6 +81,7 @@ class NetworkEnv(ParallelEnv[str, dict[str, NDArray[np.float32]], int]):  # type
                 sumo_options,
                 walkers_share,
                 faults,
+                action_model,
             ),
             recorders,
         )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from signals.action_models import action_models
 from signals.encoder import Encoder, Padder
 from signals.envs.days import Days
 from signals.envs.wishes import check_wish
@@ -38,6 +39,7 @@ class NetworkSettings:
         sumo_options: Further SUMO options.
         walkers_share: Bounds of the share of people on foot, see `signals.simulation.thinning`.
         faults: Faults of the detectors, further to the scenario's own.
+        action_model: ``phase``, ``extend`` or ``split``, see `signals.action_models`.
     """
 
     scenario: str | World
@@ -49,6 +51,7 @@ class NetworkSettings:
     sumo_options: tuple[str, ...] = ()
     walkers_share: tuple[float, float] = (1.0, 1.0)
     faults: tuple[FaultSpec, ...] = ()
+    action_model: str = "phase"
 
 
 def network_settings(
@@ -61,6 +64,7 @@ def network_settings(
     sumo_options: Sequence[str] = (),
     walkers_share: tuple[float, float] = (1.0, 1.0),
     faults: Sequence[FaultSpec | str] = (),
+    action_model: str = "phase",
 ) -> NetworkSettings:
     """`NetworkSettings` from any sequences."""
     return NetworkSettings(
@@ -73,6 +77,7 @@ def network_settings(
         tuple(sumo_options),
         walkers_share,
         as_faults(faults),
+        action_model,
     )
 
 
@@ -224,6 +229,11 @@ class NetworkRun:
             ),
         )
         self._wishes: list[int | None] = [None] * len(self._episode.junctions)
+        self._models = action_models(
+            self._settings.action_model,
+            [day.world.junctions[index] for index in self._own],
+            [day.world.plans[index] for index in self._own],
+        )
         return self._look(self._episode.clock_s)
 
     def step(self, wishes: Sequence[int]) -> NetworkStep:
@@ -238,6 +248,11 @@ class NetworkRun:
         for index, wish in zip(self._own, wishes, strict=True):
             check_wish(wish, self.maxima.phases)
             self._wishes[index] = int(wish)
+        if self._settings.action_model != "phase":
+            for index, model in zip(self._own, self._models, strict=True):
+                action = self._wishes[index]
+                assert action is not None
+                self._wishes[index] = model.wish(action, self._episode.clock_s)
         begun_s = self._episode.clock_s
         self._episode.run(self._wishes, self._settings.decision_interval_s)
         return self._look(begun_s)
@@ -252,6 +267,12 @@ class NetworkRun:
             [run.options() for run in own_runs],
         )
         observations = self._padder.stack(encoded)
+        if self._settings.action_model != "phase":
+            for row, (run, model) in enumerate(zip(own_runs, self._models, strict=True)):
+                count = len(run.junction.phases)
+                granted = observations["mask"][row, :count] > 0.5
+                narrowed = model.mask(granted, run.state.phase, episode.clock_s)
+                observations["mask"][row, :count] = narrowed
         parts = self._reward(episode)
         own = tuple(parts[groups] for groups in self._groups)
         rewards = np.add.reduceat(parts[:-1], self._first_groups)[self._own]

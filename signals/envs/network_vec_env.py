@@ -52,6 +52,7 @@ class NetworkVecEnv(VecEnv):
         sumo_options: Further SUMO options.
         walkers_share: Bounds of the share of people on foot that a run simulates.
         faults: Faults of the detectors, further to the scenario's own, see `signals.faults`.
+        action_model: ``phase``, ``extend`` or ``split``, see `signals.action_models`.
 
     Raises:
         InputError: Something cannot be used.
@@ -71,6 +72,7 @@ class NetworkVecEnv(VecEnv):
         sumo_options: Sequence[str] = (),
         walkers_share: tuple[float, float] = (1.0, 1.0),
         faults: Sequence[FaultSpec | str] = (),
+        action_model: str = "phase",
     ) -> None:
         if simulations < 1:
             raise InputError(f"simulations is {simulations}; give a whole number from 1 up")
@@ -89,6 +91,7 @@ class NetworkVecEnv(VecEnv):
             sumo_options,
             walkers_share,
             faults,
+            action_model,
         )
         self._lines: list[Connection] = []
         self._workers: list[BaseProcess] = []

@@ -13,7 +13,9 @@ from agents.learned.network import CLOSED, PhaseScorer
 from agents.learned.replay import Replay
 from agents.learned.rollout import RolloutTask, Trajectory, pad, roll_out, weights_of
 from agents.workers import ATTEMPTS, local_workers
-from signals.action_models import AnyPhase, ExtendOrNext
+from signals.action_models import BOUNDS, AnyPhase, ExtendOrNext, NextSplits
+from signals.envs.junction_env import JunctionEnv
+from signals.envs.network_env import NetworkEnv
 from signals.errors import InputError, UnknownNameError, WorkError
 from signals.features import Maxima
 from signals.world import resolve
@@ -68,11 +70,11 @@ def test_extend_keeps_or_goes_on_in_the_order_of_the_plan():
     granted = np.ones(len(junction.phases), dtype=bool)
     model = ExtendOrNext(junction, plan)
     for now, after in zip(order, [*order[1:], order[0]], strict=True):
-        assert set(np.flatnonzero(model.mask(granted, now))) == {now, after}
+        assert set(np.flatnonzero(model.mask(granted, now, 0.0))) == {now, after}
     none = np.zeros_like(granted)
     none[order[1]] = True
-    assert (model.mask(none, order[0]) == none).all()
-    assert (AnyPhase().mask(granted, 0) == granted).all()
+    assert (model.mask(none, order[0], 0.0) == none).all()
+    assert (AnyPhase().mask(granted, 0, 0.0) == granted).all()
     found = roll_out(task(behaviour="explore", action_model="extend")).trajectories[0]
     assert (found.seen["mask"][:-1].sum(axis=1) == 2).all()
     with pytest.raises(UnknownNameError, match="splits"):
@@ -92,6 +94,55 @@ def test_padding_changes_no_score():
         wide = scorer(*(torch.from_numpy(padded[name]) for name in names))[0]
     assert torch.allclose(wide[:phases], bare, atol=1e-5)
     assert (wide[phases:] == CLOSED).all()
+
+
+def test_splits_keep_order_cycle_and_bounds():
+    world = resolve("generated:junction:3")
+    junction, plan = world.junction, world.plan
+    order = [junction.phase_of(groups).index for groups, _ in plan.steps]
+    granted = np.ones(len(junction.phases), dtype=bool)
+    model = NextSplits(junction, plan)
+    clock_s = plan.offset_s
+    planned = np.array([seconds for _, seconds in plan.steps], dtype=float)
+    for cycle in range(12):
+        begin_s = clock_s + cycle * plan.cycle_s
+        assert set(np.flatnonzero(model.mask(granted, order[0], begin_s))) == set(order)
+        assert model.wish(order[-1], begin_s) == order[0]
+        turns = [model.wish(0, begin_s + second) for second in range(1, plan.cycle_s)]
+        assert list(dict.fromkeys(turns)) == order
+        assert model.mask(granted, order[0], begin_s + 1).sum() == 1
+        assert model.splits_s.sum() == pytest.approx(plan.cycle_s)
+        assert (model.splits_s <= BOUNDS[1] * planned + 1e-9).all()
+        assert (model.splits_s >= BOUNDS[0] * planned - 1e-9).all()
+    # Always favouring the last phase lengthens it; the environment's masks follow the model.
+    assert model.splits_s[-1] > planned[-1]
+    found = roll_out(task(behaviour="explore", action_model="split")).trajectories[0]
+    first, last = (
+        (second - plan.offset_s) // plan.cycle_s
+        for second in (world.begin_s, world.begin_s + 240 - VALUES["decision_interval_s"])
+    )
+    assert len(found) == last - first + 1
+
+
+@pytest.mark.parametrize("name", ["extend", "split"])
+def test_environments_follow_the_action_model(name):
+    single = JunctionEnv("generated:junction:3", action_model=name)
+    _, info = single.reset(seed=1, options={"day": 2})
+    counts = set()
+    for _ in range(60):
+        counts.add(int(info["action_mask"].sum()))
+        seen, _, _, _, info = single.step(info["action_mask"].nonzero()[0][-1])
+        assert (seen["mask"] > 0.5).sum() == info["action_mask"].sum()
+    single.close()
+    most = len(resolve("generated:junction:3").plan.steps) if name == "split" else 2
+    assert counts == {1, most}
+    network = NetworkEnv("generated:corridor:1", action_model=name)
+    _, infos = network.reset(seed=1)
+    for _ in range(3):
+        _, _, _, _, infos = network.step(
+            {agent: int(one["action_mask"].nonzero()[0][0]) for agent, one in infos.items()}
+        )
+    network.close()
 
 
 def test_phases_are_tried_out_from_the_same_moment():
