@@ -12,7 +12,7 @@ from controllers.registry.tables import LIVE_MODES
 from controllers.rollout import RolloutOptions
 from controllers.service.deciding import Service
 from controllers.service.errors import REFUSED
-from controllers.service.gate import person
+from controllers.service.gate import holder_of, needs
 from controllers.service.models import ApplyIn, DeployIn, OverrideIn, ReasonIn, StageIn
 from signals.errors import InputError, UnknownNameError
 
@@ -25,10 +25,10 @@ def routes(service: Service) -> APIRouter:
     """
     api = APIRouter(responses=REFUSED)
 
-    @api.post("/v1/deployments")
+    @api.post("/v1/deployments", dependencies=[needs("admin")])
     def deploy(request: Request, body: DeployIn) -> dict[str, Any]:
         """Let a bundle of the registry serve its junction."""
-        by = Author(person(request, "admin").name, body.why)
+        by = Author(holder_of(request).name, body.why)
         if body.stage not in LIVE_MODES:
             raise UnknownNameError("stage", body.stage, LIVE_MODES)
         options = RolloutOptions.read(body.options).model_dump(mode="json")
@@ -36,10 +36,10 @@ def routes(service: Service) -> APIRouter:
         row = _registry(service).deploy(bundle, body.stage, by, options, body.new_street)
         return {"deployment": row.id, "junction": row.junction, "stage": row.stage}
 
-    @api.post("/v1/junctions/{junction}/stage")
+    @api.post("/v1/junctions/{junction}/stage", dependencies=[needs("admin")])
     def stage(request: Request, junction: str, body: StageIn) -> dict[str, Any]:
         """The present bundle on another stage."""
-        by = Author(person(request, "admin").name, body.why)
+        by = Author(holder_of(request).name, body.why)
         if body.stage not in LIVE_MODES:
             raise UnknownNameError("stage", body.stage, LIVE_MODES)
         service.served(junction)
@@ -47,36 +47,35 @@ def routes(service: Service) -> APIRouter:
         assert row is not None
         return {"deployment": row.id, "junction": junction, "stage": row.stage}
 
-    @api.post("/v1/junctions/{junction}/rollback")
+    @api.post("/v1/junctions/{junction}/rollback", dependencies=[needs("operator")])
     def rollback(request: Request, junction: str, body: ReasonIn) -> dict[str, Any]:
         """Back to the deployment before this one."""
-        by = Author(person(request, "operator").name, body.why)
+        by = Author(holder_of(request).name, body.why)
         service.served(junction)
         row = _registry(service).rollback(junction, by)
         return {"deployment": row.id, "junction": junction, "stage": row.stage}
 
-    @api.post("/v1/junctions/{junction}/override")
+    @api.post("/v1/junctions/{junction}/override", dependencies=[needs("operator")])
     def override(request: Request, junction: str, body: OverrideIn) -> dict[str, Any]:
         """Take the junction from the policy."""
-        by = Author(person(request, "operator").name, body.why)
+        by = Author(holder_of(request).name, body.why)
         kind = "local_plan" if body.phase is None else "hold"
         until = None if body.minutes is None else now_ms() + round(60_000 * body.minutes)
         service.served(junction)
         row = _registry(service).override(junction, kind, by, body.phase, until)
         return {"override": row.id, "junction": junction, "kind": kind}
 
-    @api.post("/v1/junctions/{junction}/release")
+    @api.post("/v1/junctions/{junction}/release", dependencies=[needs("operator")])
     def release(request: Request, junction: str, body: ReasonIn) -> dict[str, Any]:
         """Give the junction back to what is deployed there."""
-        by = Author(person(request, "operator").name, body.why)
+        by = Author(holder_of(request).name, body.why)
         service.served(junction)
         row = _registry(service).override(junction, "release", by)
         return {"override": row.id, "junction": junction, "kind": "release"}
 
-    @api.get("/v1/junctions/{junction}/recommendation")
+    @api.get("/v1/junctions/{junction}/recommendation", dependencies=[needs("viewer")])
     def recommendation(request: Request, junction: str) -> dict[str, Any]:
         """What the policy would do at the last poll."""
-        person(request, "viewer")
         served = service.served(junction)
         last = _registry(service).decisions(junction, limit=1)
         row = last[0] if last else None
@@ -92,10 +91,10 @@ def routes(service: Service) -> APIRouter:
             "at_ms": None if row is None else row.at_ms,
         }
 
-    @api.post("/v1/junctions/{junction}/apply")
+    @api.post("/v1/junctions/{junction}/apply", dependencies=[needs("operator")])
     def apply(request: Request, junction: str, body: ApplyIn) -> dict[str, Any]:
         """Apply a recommendation for some seconds."""
-        by = Author(person(request, "operator").name, body.why)
+        by = Author(holder_of(request).name, body.why)
         served = service.served(junction)
         if served.stage != "recommend":
             raise InputError(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from typing import Any
 
+from fastapi import Depends
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -127,6 +129,19 @@ def person(request: Request, least: str) -> Holder:
     if _RANKS.get(holder.role, 0) < _RANKS[least]:
         raise HTTPException(403, f"a key of role {holder.role} may not; it takes {least}")
     return holder
+
+
+def needs(least: str) -> Any:
+    """A route's dependency: refuses before the body is judged.
+
+    Args:
+        least: Role that a person must have.
+    """
+
+    def check(request: Request) -> None:
+        person(request, least)
+
+    return Depends(check)
 
 
 def speaker(request: Request, junction: str) -> Holder:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -152,16 +153,12 @@ class Running:
 
 
 @contextmanager
-def serving(*bundles: Bundle, port: int = 0, max_body_bytes: int = 1 << 20) -> Iterator[Running]:
-    """Serve on loopback from a thread, until the end of the block."""
-    import io
-
+def listening(app: Any, port: int = 0, **options: Any) -> Iterator[str]:
+    """Serve an application on loopback from a thread, until the end of the block."""
     import uvicorn
 
-    service = Service(bundles, make_logger(io.StringIO()))
     with listen("127.0.0.1", port) as sock:
-        app = create_app(service, max_body_bytes)
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", **options)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
         thread.start()
@@ -169,8 +166,18 @@ def serving(*bundles: Bundle, port: int = 0, max_body_bytes: int = 1 << 20) -> I
             while not server.started:
                 assert thread.is_alive()
                 time.sleep(0.01)
-            yield Running(address_of(sock), service)
+            yield address_of(sock, "https" if options else "http")
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(15)
             assert not thread.is_alive()
+
+
+@contextmanager
+def serving(*bundles: Bundle, port: int = 0, max_body_bytes: int = 1 << 20) -> Iterator[Running]:
+    """Serve on loopback from a thread, until the end of the block."""
+    import io
+
+    service = Service(bundles, make_logger(io.StringIO()))
+    with listening(create_app(service, max_body_bytes), port) as url:
+        yield Running(url, service)
