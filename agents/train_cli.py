@@ -127,9 +127,9 @@ def train(
       signals train --recipe universal --out runs/universal
     """  # noqa: D301
     try:
+        from agents.courses import courses_of
         from agents.train import train as run
         from agents.training import (
-            Course,
             Recipe,
             TrainingPlan,
             hyperparameters,
@@ -138,9 +138,6 @@ def train(
     except ImportError as error:
         raise MissingDependencyError(str(error.name or error), "train", "signals train") from error
     from agents.runfolder import read_config
-    from scenarios.catalog import find
-    from scenarios.demand import TRAINING_SEEDS, VALIDATION_SEEDS
-    from scenarios.generated.names import check_use, expand
 
     own: Path | None = hyperparams
     if recipe is not None:
@@ -159,28 +156,17 @@ def train(
         scenario = tuple(course["scenario"] for course in stored.get("courses", ()))
     if not scenario:
         raise InputError("no SCENARIO given; name one or more, or a --recipe")
-    scenario = expand(scenario)
     if resume and not checks:
         checks = tuple(course["scenario"] for course in stored.get("checks", ()))
 
-    def courses(names: tuple[str, ...], seeds: range, what: str) -> tuple[Course, ...]:
-        found = []
-        for name in names:
-            check_use(name, seeds, what)
-            site = find(name)
-            chosen = tuple(site.period(period)[0] for period in periods) or site.periods
-            found.append(Course(name, tuple(chosen)))
-        return tuple(found)
-
-    trained = courses(scenario, TRAINING_SEEDS, "training")
-    checked = courses(expand(checks), VALIDATION_SEEDS, "choosing weights") if checks else trained
+    trained, checked = courses_of(scenario, checks, periods)
     if algo is None:
         algo = str(stored.get("algo", "dqn")) if resume else "ppo"
     if first and resume:
         first = None
     values = hyperparameters(
         algo,
-        scenario[0] if len(scenario) == 1 else "",
+        trained[0].scenario if len(trained) == 1 else "",
         own,
         {
             "n_timesteps": steps,

@@ -235,7 +235,12 @@ def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
             if len(plan.courses) > 1
             else {w.period: (w.begin_s, w.end_s) for w in worlds},
         )
-    single = len(plan.courses) == 1 and len(worlds[0].junctions) == 1
+    # Weights that are chosen on other junctions are not made for one.
+    single = (
+        len(plan.courses) == 1
+        and len(worlds[0].junctions) == 1
+        and {course.scenario for course in plan.checks} == {plan.courses[0].scenario}
+    )
     spec_hash = ObservationSpec(worlds[0].junction).hash if single else ""
     if resume:
         config = read_config(plan.out)

@@ -1,0 +1,87 @@
+"""Tuning with Optuna, and learning curves over seeds."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("torch", reason="torch is not installed (extra: train)")
+pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
+
+from agents.curve_cli import curve
+from agents.curves import read_curve
+from agents.training import hyperparameters
+from agents.tune_cli import tune
+from signals.errors import InputError
+
+
+def run_folder(folder, seed, scores, **changes):
+    folder.mkdir()
+    config = {"hyperparameters": {"width": 8}, "spec_hash": "x", "seed": seed, "algo": "dqn"}
+    (folder / "config.json").write_text(json.dumps(config | changes))
+    lines = [
+        {"decisions": 100 * (place + 1), "delay_s": score, "ratio": None, "runs": []}
+        for place, score in enumerate(scores)
+    ]
+    (folder / "validation.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return folder
+
+
+def test_a_curve_is_the_mean_of_its_runs_with_students_interval(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra: study)")
+    runs = [
+        run_folder(tmp_path / "a", 1, [50.0, 40.0, 30.0]),
+        run_folder(tmp_path / "b", 2, [54.0, 44.0, 36.0]),
+        run_folder(tmp_path / "c", 3, [52.0, 36.0]),
+    ]
+    found = read_curve(runs)
+    assert found.points[0].decisions == 100 and found.points[-1].decisions == 200
+    # By hand: mean 40, deviations 4, 0, -4; t(2) 4.303, s 4, so 4.303 * 4 / sqrt(3).
+    last = found.points[-1].score
+    assert last.mean == pytest.approx(40.0)
+    assert last.high - last.mean == pytest.approx(9.937, abs=0.005)
+    done = CliRunner().invoke(
+        curve, [*map(str, runs), "--out", str(tmp_path / "out")], catch_exceptions=False
+    )
+    assert done.exit_code == 0 and "3 runs, 200 decisions" in done.output
+    text = (tmp_path / "out" / "curve.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert float(rows[0]["mean"]) == pytest.approx(52.0)
+    assert (tmp_path / "out" / "curve.png").stat().st_size > 5000
+
+
+def test_runs_that_differ_in_more_than_the_seed_make_no_curve(tmp_path):
+    first = run_folder(tmp_path / "a", 1, [50.0])
+    with pytest.raises(InputError, match="differ in algo"):
+        read_curve([first, run_folder(tmp_path / "b", 2, [50.0], algo="ppo")])
+    with pytest.raises(InputError, match="different seeds"):
+        read_curve([first, run_folder(tmp_path / "c", 1, [50.0])])
+
+
+def test_tuning_keeps_its_study_and_writes_the_best_values(tmp_path):
+    pytest.importorskip("optuna", reason="optuna is not installed (extra: tune)")
+    quick = tmp_path / "quick.yaml"
+    quick.write_text(
+        "default: {run_s: 200, runs_per_round: 1, teacher_runs: 1, teacher_updates: 2, width: 8}\n"
+    )
+    space = tmp_path / "space.yaml"
+    space.write_text("dqn: {learning_rate: {low: 0.001, high: 0.002}, batch_size: [16, 32]}\n")
+    command = [
+        *("generated:junction:1", "--check", "generated:junction:10000", "--algo", "dqn"),
+        *("--steps", "10", "--eval-seeds", "1", "--workers", "1", "--hyperparams", str(quick)),
+        *("--space", str(space), "--out", str(tmp_path / "study")),
+    ]
+    done = CliRunner().invoke(tune, [*command, "--trials", "2"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "study" / "trial-001" / "best" / "scorer.pt").is_file()
+    again = CliRunner().invoke(tune, [*command, "--trials", "2"], catch_exceptions=False)
+    assert again.exit_code == 0
+    assert not (tmp_path / "study" / "trial-002").exists()
+    best = hyperparameters("dqn", "", tmp_path / "study" / "best.yaml")
+    assert 0.001 <= best["learning_rate"] <= 0.002 and best["batch_size"] in (16, 32)
+    space.write_text("dqn: {speed: [1, 2]}\n")
+    with pytest.raises(InputError, match="unknown hyperparameter 'speed'"):
+        CliRunner().invoke(
+            tune, [*command, "--trials", "3"], catch_exceptions=False, standalone_mode=False
+        )
