@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,13 +54,13 @@ def test_every_command_runs(tmp_path):
     binary = Path(sys.executable).parent
     environment["PATH"] = f"{binary}{os.pathsep}{environment['PATH']}"
     assert shutil.which("signals", path=environment["PATH"]), "the distribution is not installed"
-    service = None
+    services = []
     ran = []
     try:
         for language, text in _steps():
-            command = [sys.executable, "-c", text] if language == "python" else text.split()
+            command = [sys.executable, "-c", text] if language == "python" else shlex.split(text)
             if text.startswith("signals serve"):
-                service = subprocess.Popen(command, cwd=tmp_path, env=environment)
+                services.append(subprocess.Popen(command, cwd=tmp_path, env=environment))
                 port = command[command.index("--port") + 1]
                 _wait_for(f"http://127.0.0.1:{port}/readyz")
                 ran.append(text)
@@ -76,7 +77,7 @@ def test_every_command_runs(tmp_path):
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
             ran.append(text)
     finally:
-        if service is not None:
+        for service in services:
             service.terminate()
             assert service.wait(timeout=30) == 0
     assert len(ran) >= 12
