@@ -85,6 +85,7 @@ class Trainer:
         self._decisions = 0
         self._round = 0
         self._episodes = 0
+        self._simulated_s = 0.0
         self._lost = float("nan")
         self._latest: Score | None = None
         self._best: Score | None = None
@@ -137,6 +138,7 @@ class Trainer:
         except Exception as error:
             raise RunFolderError(f"{checkpoint} cannot be loaded: {error}") from error
         self._decisions, self._round = int(state["decisions"]), int(state["round"])
+        self._simulated_s = float(state["simulated_s"])
         self._episodes, self._worse = int(state["episodes"]), int(state["worse"])
         self._validated_at = int(state["validated_at"])
         self._before_s = float(state["elapsed_s"])
@@ -175,6 +177,9 @@ class Trainer:
         if self._plan.minutes is not None:
             seconds = self._plan.minutes * 60.0 + self._before_s
             left = min(left, 1.0 - self._elapsed_s() / seconds)
+        most_s = float(self._values["simulated_s"])
+        if most_s:
+            left = min(left, 1.0 - self._simulated_s / most_s)
         return max(left, 0.0)
 
     def _say(self, doing: str) -> None:
@@ -188,7 +193,9 @@ class Trainer:
         lessons = self._lessons()
         if lessons:
             self._say(f"watching {self._values['teacher']}")
-            self.learner.watch(self._workers.run(roll_out, lessons, self._counted))
+            shown = self._workers.run(roll_out, lessons, self._counted)
+            self._simulated_s += sum(lesson.simulated_s for lesson in shown)
+            self.learner.watch(shown)
             self._say("")
 
     def _judge_references(self) -> None:
@@ -292,6 +299,7 @@ class Trainer:
         self._decisions += sum(rollout.decisions for rollout in rollouts)
         self._round += 1
         self._episodes += len(rollouts)
+        self._simulated_s += sum(rollout.simulated_s for rollout in rollouts)
         self._lost = float(np.mean([rollout.lost_veh_h for rollout in rollouts]))
         self.learner.take(rollouts, self._left())
         self._logger.record("rollout/lost_veh_h", self._lost)
@@ -360,6 +368,7 @@ class Trainer:
                 "decisions": self._decisions,
                 "round": self._round,
                 "episodes": self._episodes,
+                "simulated_s": self._simulated_s,
                 "worse": self._worse,
                 "validated_at": self._validated_at,
                 "elapsed_s": self._elapsed_s(),

@@ -109,6 +109,7 @@ class Rollout:
         trajectories: One for each junction that chose at all.
         lost_veh_h: What the run cost (vehicle hours).
         comparisons: One for each junction at which phases were tried out.
+        simulated_s: Seconds that SUMO simulated for it, trials included.
     """
 
     scenario: str
@@ -117,6 +118,7 @@ class Rollout:
     trajectories: list[Trajectory]
     lost_veh_h: float
     comparisons: list[Comparisons] = field(default_factory=list)
+    simulated_s: float = 0.0
 
     @property
     def decisions(self) -> int:
@@ -277,6 +279,9 @@ class Run:
             ],
             -self.lost * LOST_SCALE_S / 3600.0,
             self.trials.found() if self.trials is not None else [],
+            episode.clock_s
+            - self.world.begin_s
+            + (self.trials.simulated_s if self.trials is not None else 0.0),
         )
 
     def _teachers(self) -> Any:

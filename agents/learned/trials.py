@@ -71,6 +71,7 @@ class Trials:
             )
             for index, junction in enumerate(junctions)
         ]
+        self.simulated_s = 0.0
         self._seen: list[list[dict[str, NDArray[np.float32]]]] = [[] for _ in junctions]
         self._costs: list[list[NDArray[np.float32]]] = [[] for _ in junctions]
 
@@ -122,6 +123,7 @@ class Trials:
             finally:
                 # No clean-up of any kind: all of it belongs to the parent.
                 os._exit(0)
+        self.simulated_s += min(self._horizon_s, self._run.world.end_s - self._run.episode.clock_s)
         os.close(write)
         data = os.read(read, 8)
         os.close(read)
