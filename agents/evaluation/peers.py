@@ -20,6 +20,7 @@ from agents.classical.stages import Stage, stages
 from signals.errors import InputError, PlanError, UnknownNameError
 from signals.guard import Guard
 from signals.junction import Junction
+from signals.lights import CLEARANCE, GREEN, RED
 from signals.plan import Plan
 from signals.world import World
 
@@ -223,6 +224,18 @@ def write_programs(world: World, spec: str, folder: Path) -> tuple[Path, dict[st
     file = folder / "programs.add.xml"
     file.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return file, programs
+
+
+def shown(junction: Junction, lights: str) -> str:
+    """Indications of the groups as recordings have them, read off the lights.
+
+    A crosswalk's flashing green is red in SUMO's lights, and stays so here.
+    """
+    codes = {"G": GREEN, "g": GREEN, "y": CLEARANCE}
+    return "".join(
+        str(codes.get(lights[group.links[0]], RED) if group.links else RED)
+        for group in junction.groups
+    )
 
 
 def peer_notes(spec: str, faults: bool) -> tuple[str, ...]:

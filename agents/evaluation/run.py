@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agents.base import Agent
 from agents.evaluation.jobs import Control, Job, RunResult
-from agents.evaluation.peers import PREFIX, is_peer, peer_notes, write_programs
+from agents.evaluation.peers import PREFIX, is_peer, peer_notes, shown, write_programs
 from agents.evaluation.sumo_options import with_options
 from agents.evaluation.watch import Watch
 from agents.resolve import agents_for
@@ -72,11 +72,12 @@ def run_peer(world: World, job: Job) -> RunResult:
                 for second in range(world.end_s - world.begin_s):
                     clock_s = int(backend.clock_s())
                     backend.advance()
-                    for name, program in programs.items():
+                    for junction in world.junctions:
+                        name, program = junction.id, programs[junction.id]
                         phase = program.phases[sumo.trafficlight.getPhase(name)]
                         lights = sumo.trafficlight.getRedYellowGreenState(name)
                         recorders[name].seconds.append(
-                            (clock_s, lights, "", phase, phase, True, PREFIX)
+                            (clock_s, lights, shown(junction, lights), phase, phase, True, PREFIX)
                         )
                     watch.second(second + 1)
         finally:

@@ -37,6 +37,8 @@ def test_a_peer_steps_through_the_lights_of_the_law(
     lights = polars.read_parquet(tmp_path / "lights.parquet")
     seconds = list(zip(lights["second"], lights["state"], strict=True))
     assert len(seconds) == SHORT_S
+    size = len(place.junction.groups)
+    assert all(len(row) == size and set(row) <= set("368") for row in lights["indications"])
     # It begins with its first green at once, where a guarded run begins with all red.
     assert check_lights(seconds, place.net_file, place.junction.id, site_timing(SITE)) == []
     assert sum(found.phase_s.values()) == SHORT_S
