@@ -135,13 +135,15 @@ class Trials:
         run = self._run
         run.trials, run.task = None, run.trying
         episode = run.episode
-        until_s = episode.clock_s + self._horizon_s
+        until_s, lost = episode.clock_s + self._horizon_s, 0.0
         while True:
             run.let_pass(wishes, look=False)
+            # Looked at every time: who arrives between two looks takes along what was lost since.
+            lost += float(episode.lost_s()[self._rows[index]].sum())
             if episode.finished or episode.clock_s >= until_s:
                 break
             run.decide(wishes)
-        return float(episode.lost_s()[self._rows[index]].sum())
+        return lost
 
     def found(self) -> list[Comparisons]:
         """All comparisons, by junction."""
