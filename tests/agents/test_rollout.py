@@ -1,5 +1,7 @@
 """Training runs as tasks: the same task gives the same result, wherever it is done."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ from signals.envs.junction_env import JunctionEnv
 from signals.envs.network_env import NetworkEnv
 from signals.errors import InputError, UnknownNameError, WorkError
 from signals.features import Maxima
+from signals.rewards import LOST_SCALE_S
 from signals.world import resolve
 from tests.agents.fragile import Fragile, refuse, survive
 
@@ -160,6 +163,20 @@ def test_phases_are_tried_out_from_the_same_moment():
     # Phases differ in what they cost, and nobody gains time by standing.
     assert np.nanmin(found.costs_s) >= 0.0
     assert (np.nanmax(found.costs_s, axis=1) > np.nanmin(found.costs_s, axis=1)).mean() > 0.5
+
+
+def test_what_a_phase_costs_counts_vehicles_that_have_gone_on():
+    """To the end of the run and by the policy's own choices, it costs what the run cost."""
+    changes = {
+        "compare_share": 1.0, "compare_phases": 2, "compare_horizon_s": 10_000,
+        "compare_follow": 0.0,
+    }  # fmt: skip
+    whole = replace(task(behaviour="compare", seconds=200, **changes), epsilon=0.0)
+    found = roll_out(whole)
+    first = found.trajectories[0]
+    groups_lost = -first.parts.sum() * LOST_SCALE_S
+    usual = found.comparisons[0].costs_s[0][first.actions[0]]
+    assert usual == pytest.approx(groups_lost, rel=0.05)
 
 
 def test_the_policy_learns_to_choose_what_turned_out_cheapest():
