@@ -35,7 +35,8 @@ _MOST = 1.5
 class DegreeOfSaturation:
     """Re-times the plan's phases every cycle from measured degrees of saturation.
 
-    The defaults were chosen on training demand days, see ``signals tune-classical``.
+    The defaults were set by hand on a training day of a few sites; ``signals tune-classical`` finds
+    those of a site.
 
     Args:
         junction: Junction to control.

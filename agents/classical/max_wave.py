@@ -19,7 +19,8 @@ from signals.plan import Plan
 class MaxWave:
     """Phase with the greatest wave among those that the guard would grant.
 
-    The defaults were chosen on training demand days, see ``signals tune-classical``.
+    The defaults were set by hand on a training day of a few sites; ``signals tune-classical`` finds
+    those of a site.
 
     Args:
         junction: Junction to control.

@@ -41,7 +41,8 @@ _HIDDEN_DEMAND = 1.2
 class ScheduleDriven:
     """Rolling horizon over predicted arrivals.
 
-    The defaults were chosen on training demand days, see ``signals tune-classical``.
+    The defaults were set by hand on a training day of a few sites; ``signals tune-classical`` finds
+    those of a site.
 
     Args:
         junction: Junction to control.

@@ -29,7 +29,8 @@ _STREET_VEH = 20.0
 class Sotl:
     """Counts of vehicle seconds at red, with the rules on platoons.
 
-    The defaults were chosen on training demand days, see ``signals tune-classical``.
+    The defaults were set by hand on a training day of a few sites; ``signals tune-classical`` finds
+    those of a site.
 
     Args:
         junction: Junction to control.
