@@ -4,11 +4,14 @@
     python benchmarks/serving.py single [--seconds 30]
 
 ``city``: every junction is polled once a second, a hundred at a time, each hundred over a
-connection and with a key of its own, spread evenly over the second. Junctions are those of the
-shipped sites under other names, each with a signed bundle of its own; readings differ between
+connection and with a key of its own, spread evenly over the second; readings come in the short
+form, as gateways send them (``--long`` names every detector). Junctions are those of the shipped
+sites under other names, each with a signed bundle of its own; readings differ between
 junctions, sequence and clock between polls. Latency counts from the moment at which a batch was
-due, so that one late answer cannot hide the next. It asks for: no error, p99 under 250 ms, flat
-memory, every decision in the registry (SQLite, or ``--registry`` for another one, made anew).
+due, so that one late answer cannot hide the next; the first ten seconds are answered, recorded and
+judged like the others, but their latency is told apart, since caches fill then. It asks for: no
+error, p99 under 250 ms, flat memory, every decision in the registry (SQLite, or ``--registry`` for
+another one, made anew).
 
 ``single``: junctions that each poll on a connection of their own, one poll after the other, against
 a bare FastAPI route that echoes the same body (``async def echo(body: dict[str, Any])``), each in
@@ -30,7 +33,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -76,8 +79,8 @@ class Polls:
         return self.before + head + self.after
 
 
-def polls_of(junction: Junction, seed: int) -> Polls:
-    """Polls with readings drawn for this junction."""
+def polls_of(junction: Junction, seed: int, long: bool = False) -> Polls:
+    """Polls with readings drawn for this junction, by name or in their short form."""
     spec = ObservationSpec(junction)
     draw = np.random.default_rng(seed)
     table: dict[str, dict[str, float]] = {}
@@ -93,13 +96,14 @@ def polls_of(junction: Junction, seed: int) -> Polls:
             lights, wish, frozenset(draw.choice(calls, 1)) if calls else set()
         )
     state = json.dumps(lights.to_dict(), separators=(",", ":"))
-    tail = json.dumps(table, separators=(",", ":"))
+    values = [value for fields in table.values() for value in fields.values()]
+    named = json.dumps({"detectors": table} if long else {"values": values}, separators=(",", ":"))
     name = json.dumps(junction.id)
     return Polls(
         junction.id,
         b'{"junction":%s,"poll":' % name.encode(),
-        b'"detectors":%s},"state":%s,"spec_hash":"%s"}'
-        % (tail.encode(), state.encode(), spec.hash.encode()),
+        b'%s,"state":%s,"spec_hash":"%s"}'
+        % (named[1:].encode(), state.encode(), spec.hash.encode()),
     )
 
 
@@ -235,7 +239,8 @@ class Outcome:
     sent: int = 0
     answered: int = 0
     errors: int = 0
-    latencies_ms: list[float] | None = None
+    latencies_ms: list[float] = field(default_factory=list)
+    first_ms: list[float] = field(default_factory=list)
 
 
 async def gateway(
@@ -251,7 +256,6 @@ async def gateway(
     # Gateways of a city do not connect in the same instant.
     await asyncio.sleep(max(0.0, begin - _WARM_S / 2 + offset_s * _WARM_S / 3 - time.monotonic()))
     streams = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
-    assert outcome.latencies_ms is not None
     for number in range(seconds):
         due = begin + number + offset_s
         # Written before it is due, so that the generator's own work does not count.
@@ -264,7 +268,8 @@ async def gateway(
             outcome.errors += len(polls)
             streams = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
             continue
-        outcome.latencies_ms.append(1000 * (time.monotonic() - due))
+        late_ms = 1000 * (time.monotonic() - due)
+        (outcome.latencies_ms if number >= _WARM_S else outcome.first_ms).append(late_ms)
         good = answer.count(b'"status":200') if status == 200 else 0
         outcome.answered += good
         outcome.errors += len(polls) - good
@@ -279,7 +284,7 @@ def flat(item: Polls, number: int) -> bytes:
 
 async def load(port: int, keys: list[str], groups: list[list[Polls]], seconds: int) -> Outcome:
     """All gateways at once."""
-    outcome = Outcome(latencies_ms=[])
+    outcome = Outcome()
     begin = time.monotonic() + _WARM_S
     await asyncio.gather(
         *(
@@ -300,7 +305,8 @@ def main() -> None:
 @click.option("--seconds", type=click.IntRange(1), default=300, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 8), default=2, show_default=True)
 @click.option("--registry", "address", help="PostgreSQL to use instead of a SQLite file.")
-def city(junctions: int, seconds: int, workers: int, address: str | None) -> None:
+@click.option("--long", is_flag=True, help="Readings by name instead of the short form.")
+def city(junctions: int, seconds: int, workers: int, address: str | None, long: bool) -> None:
     """Poll every junction of a city once a second."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seoul-load-")))
@@ -311,7 +317,7 @@ def city(junctions: int, seconds: int, workers: int, address: str | None) -> Non
         registry = Registry(engine)
         found = streets(junctions)
         fill(registry, found, folder)
-        polls = [polls_of(junction, seed) for seed, (junction, _) in enumerate(found)]
+        polls = [polls_of(item, seed, long) for seed, (item, _) in enumerate(found)]
         groups = [polls[start : start + BATCH] for start in range(0, len(polls), BATCH)]
         keys = [
             registry.add_key(f"gateway {n}", "controller", BY, [p.junction for p in group])[0]
@@ -376,7 +382,7 @@ def report(
     print(
         f"{result['answered']} decisions in {seconds} s, {rate:.0f}/s, {result['errors']} errors; "
         f"batches of {BATCH}: median {result['p50_ms']:.0f} ms, p99 {result['p99_ms']:.0f} ms, "
-        f"worst {result['worst_ms']:.0f} ms"
+        f"worst {result['worst_ms']:.0f} ms (in the first {_WARM_S} s {result['first_ms']:.0f} ms)"
     )
     print(
         f"recorded {recorded}, {spool} bytes left in the spool; memory "
@@ -399,7 +405,7 @@ def generator(port: int, seconds: int) -> None:
         keys.append(key)
         groups.append([Polls(name, head.encode(), tail.encode()) for name, head, tail in rows])
     outcome = asyncio.run(load(port, keys, groups, seconds))
-    found = np.array(outcome.latencies_ms or [np.inf])
+    found = np.array(outcome.latencies_ms or outcome.first_ms or [np.inf])
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
@@ -410,6 +416,7 @@ def generator(port: int, seconds: int) -> None:
                 "p50_ms": float(np.percentile(found, 50)),
                 "p99_ms": float(np.percentile(found, 99)),
                 "worst_ms": float(found.max()),
+                "first_ms": max(outcome.first_ms, default=0.0),
                 "cpu_s": used.ru_utime + used.ru_stime,
             }
         )
@@ -469,7 +476,7 @@ def single(seconds: int, connections: int) -> None:
         registry = Registry(engine)
         found = streets(connections)
         fill(registry, found, folder)
-        polls = [polls_of(junction, seed) for seed, (junction, _) in enumerate(found)]
+        polls = [polls_of(junction, seed, True) for seed, (junction, _) in enumerate(found)]
         key, _ = registry.add_key("gateway", "admin", BY)
         echo = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
         stack.callback(echo.wait, 30)

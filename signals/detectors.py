@@ -7,7 +7,7 @@ bundle agree on ids without exchanging a list.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -217,7 +217,9 @@ class ReadingsReader:
         self._detectors = detectors
         self._rows = {spec.id: row for row, spec in enumerate(detectors)}
         self._names: list[str] = []
-        self._fields: list[tuple[str, ...]] = []
+        self._order: tuple[NDArray[np.intp], NDArray[np.float64]] | None = None
+        self._lengths: list[int] = []
+        self._fields: list[str] = []
         self._spots = np.zeros(0, dtype=np.intp)
         self._most = np.zeros(0)
 
@@ -234,6 +236,31 @@ class ReadingsReader:
         self._learn(data["detectors"])
         return found
 
+    def read_values(self, time_s: float, values: Sequence[Any]) -> Readings:
+        """Readings from their short form: the fields of all detectors, one after the other.
+
+        Args:
+            time_s: Clock time of the measurement (s since midnight).
+            values: Numbers, None where missing.
+
+        Raises:
+            ReadingError: As `Readings.from_dict`, or another number of values.
+        """
+        if self._order is None:
+            names = [(spec.id, field) for spec in self._detectors for field in spec.fields]
+            self._order = self._places(names)
+        spots, most = self._order
+        if len(values) != len(spots):
+            raise ReadingError(
+                f"readings hold {len(values)} values, this junction has {len(spots)}"
+            )
+        found = self._numbers(values, most)
+        if found is None:
+            at = iter(values)
+            table = {s.id: {field: next(at) for field in s.fields} for s in self._detectors}
+            return Readings.from_dict({"time_s": time_s, "detectors": table}, self._detectors)
+        return self._filled(time_s, found, spots)
+
     def _quickly(self, data: Mapping[str, Any]) -> Readings | None:
         table, time_s = data.get("detectors"), data.get("time_s")
         if type(table) is not dict or not isinstance(time_s, int | float) or not self._names:
@@ -241,31 +268,50 @@ class ReadingsReader:
         if list(table) != self._names:
             return None
         columns = table.values()
-        if set(map(type, columns)) != {dict} or list(map(tuple, columns)) != self._fields:
+        if set(map(type, columns)) != {dict} or list(map(len, columns)) != self._lengths:
             return None
-        values = list(chain.from_iterable([fields.values() for fields in columns]))
+        if list(chain.from_iterable(columns)) != self._fields:
+            return None
+        values = list(chain.from_iterable(map(dict.values, columns)))
+        found = self._numbers(values, self._most)
+        if found is None or not math.isfinite(time_s):
+            return None
+        return self._filled(time_s, found, self._spots)
+
+    def _numbers(self, values: Sequence[Any], most: NDArray[np.float64]) -> Any:
+        """The values, NaN for None; None when one of them is no reading."""
         kinds = set(map(type, values))
         if not kinds <= _VALUES:
             return None
         found = np.array(values, dtype=np.float64)  # None becomes NaN
-        if not math.isfinite(time_s) or (found < 0.0).any() or (found > self._most).any():
+        if (found < 0.0).any() or (found > most).any():
             return None
         if float in kinds and np.count_nonzero(found != found) != values.count(None):
             return None  # a NaN was sent
-        table_of = np.full(len(self._detectors) * len(FIELDS), np.nan)
-        table_of[self._spots] = found
-        return Readings(float(time_s), table_of.reshape(len(self._detectors), len(FIELDS)))
+        return found
+
+    def _filled(
+        self, time_s: float, found: NDArray[np.float64], spots: NDArray[np.intp]
+    ) -> Readings:
+        table = np.full(len(self._detectors) * len(FIELDS), np.nan)
+        table[spots] = found
+        return Readings(float(time_s), table.reshape(len(self._detectors), len(FIELDS)))
 
     def _learn(self, table: Mapping[str, Mapping[str, Any]]) -> None:
         """Remember an order of names that was found right."""
         self._names = list(table)
-        self._fields = [tuple(fields) for fields in table.values()]
+        self._lengths = [len(fields) for fields in table.values()]
+        self._fields = [field for fields in table.values() for field in fields]
         pairs = [(name, field) for name, fields in table.items() for field in fields]
-        self._spots = np.array(
-            [self._rows[name] * len(FIELDS) + FIELDS.index(field) for name, field in pairs],
-            dtype=np.intp,
-        )
-        self._most = np.array([_LIMITS[field] for _, field in pairs])
+        self._spots, self._most = self._places(pairs)
+
+    def _places(
+        self, names: Sequence[tuple[str, str]]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Where each value goes, and the most it may be."""
+        spots = [self._rows[name] * len(FIELDS) + FIELDS.index(field) for name, field in names]
+        most = [_LIMITS[field] for _, field in names]
+        return np.array(spots, dtype=np.intp), np.array(most)
 
 
 def missing(detectors: tuple[DetectorSpec, ...], time_s: float) -> Readings:

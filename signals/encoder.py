@@ -201,13 +201,14 @@ class Encoder:
         )
         found = self.encode(values, states)
         result = []
+        columns = [getattr(found.measures, name) for name in _MEASURES]
         movement = phase = 0
         for number, spec in enumerate(self.specs):
             rows = slice(movement, movement := int(self._movement_ends[number]))
             own = slice(phase, phase := int(self._phase_ends[number]))
             result.append(
                 Observation(
-                    measures=Measures(*[getattr(found.measures, name)[rows] for name in _MEASURES]),
+                    measures=Measures(*[column[rows] for column in columns]),
                     state=states[number],
                     time_s=readings[number].time_s,
                     movements=found.movements[rows],

@@ -71,10 +71,10 @@ class GuardState:
             state = cls(
                 phase=int(data["phase"]),
                 held_s=int(data["held_s"]),
-                indications=tuple(int(value) for value in data["indications"]),
-                elapsed_s=tuple(int(value) for value in data["elapsed_s"]),
-                served=tuple(bool(value) for value in data["served"]),
-                waiting_s=tuple(int(value) for value in data["waiting_s"]),
+                indications=tuple(map(int, data["indications"])),
+                elapsed_s=tuple(map(int, data["elapsed_s"])),
+                served=tuple(map(bool, data["served"])),
+                waiting_s=tuple(map(int, data["waiting_s"])),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ContractError(f"not a controller state: {error!r}") from error

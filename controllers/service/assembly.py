@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -27,6 +28,7 @@ from controllers.service.limits import MAX_BODY_BYTES
 from controllers.service.server import make_logger
 from signals.errors import OutputError
 
+_COLLECT = (50_000, 20, 20)
 SETTINGS_VARIABLE = "SEOUL_SIGNALS_SERVE"
 """Hands the settings to worker processes."""
 
@@ -99,6 +101,10 @@ def assembled(
         )
         for problem in city.refresh():
             logger.error("not served", problem=problem)
+        # A city's junctions stay: walking through them at every collection would stop all answers.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_COLLECT)
         record = stack.enter_context(_append(Path(settings.record))) if settings.record else None
         writer = Writer(engine, Journal(Path(settings.spool)), logger)
         service = Service(logger=logger, record=record, city=city, writer=writer)

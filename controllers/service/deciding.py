@@ -380,7 +380,11 @@ class Service:
     def _write(self, item: _Asked, content: dict[str, Any]) -> None:
         assert self._record is not None
         content.pop("observation_sha256")
-        row = {"junction": item.junction, "poll": item.poll.model_dump(), "command": content}
+        row = {
+            "junction": item.junction,
+            "poll": item.poll.model_dump(exclude_unset=True),
+            "command": content,
+        }
         try:
             self._record.write(orjson.dumps(row).decode() + "\n")
             self._record.flush()

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, WithJsonSchema
 
 from controllers.runtime import DecisionRequest, JunctionRuntime
+from signals.errors import ReadingError
 from signals.lights import GuardState
 
 _Seconds = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -18,6 +19,12 @@ _DETECTORS = {
         "type": "object",
         "additionalProperties": {"anyOf": [{"type": "number"}, {"type": "null"}]},
     },
+}
+_VALUES = {
+    "type": "array",
+    "description": "Short form, with spec_hash: all fields of all detectors, in the order of GET "
+    "/v1/junctions/{id}",
+    "items": {"anyOf": [{"type": "number"}, {"type": "null"}]},
 }
 _PerGroup = Annotated[list[_Seconds], Field(max_length=1000)]
 
@@ -31,7 +38,8 @@ class ReadingsIn(_Strict):
 
     time_s: _Clock = Field(description="Clock time of the measurement, s since midnight")
     # Ids, fields and values are judged against the junction, by `ReadingsReader`.
-    detectors: Annotated[dict[str, Any], WithJsonSchema(_DETECTORS)]
+    detectors: Annotated[dict[str, Any] | None, WithJsonSchema(_DETECTORS)] = None
+    values: Annotated[list[Any] | None, WithJsonSchema(_VALUES), Field(max_length=20_000)] = None
 
 
 class StateIn(_Strict):
@@ -71,10 +79,14 @@ class DecisionPoll(_Strict):
             ReadingError: An unknown detector or field, or an impossible value.
         """
         readings, state = self.readings, self.state
+        if (readings.detectors is None) == (readings.values is None):
+            raise ReadingError("readings hold either detectors or values")
+        if readings.values is not None and self.spec_hash is None:
+            raise ReadingError("readings as values have an order: name their spec_hash with them")
         return DecisionRequest(
-            readings=runtime.reader.read(
-                {"time_s": readings.time_s, "detectors": readings.detectors}
-            ),
+            readings=runtime.reader.read_values(readings.time_s, readings.values)
+            if readings.values is not None
+            else runtime.reader.read({"time_s": readings.time_s, "detectors": readings.detectors}),
             state=GuardState.from_dict(state.__dict__, runtime.junction),
             clock_s=self.clock_s,
             sequence=self.sequence,
