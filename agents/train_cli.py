@@ -156,7 +156,7 @@ def train(
         scenario = tuple(course["scenario"] for course in stored.get("courses", ()))
     if not scenario:
         raise InputError("no SCENARIO given; name one or more, or a --recipe")
-    if resume and not checks:
+    if resume and not checks and stored.get("checks") != stored.get("courses"):
         checks = tuple(course["scenario"] for course in stored.get("checks", ()))
 
     trained, checked = courses_of(scenario, checks, periods)

@@ -1,4 +1,4 @@
-"""Training end to end, on the quietest period and as short as it can be."""
+"""Training end to end, on one small street and as short as it can be."""
 
 import json
 import os
@@ -19,8 +19,9 @@ from agents.training import hyperparameters
 from signals.errors import InputError, RunFolderError
 from signals.features import MOVEMENT_FEATURES
 
+STREET = "generated:junction:1"
 QUICK = (
-    *("--period", "night", "--eval-seeds", "1", "--workers", "1", "--seed", "3"),
+    *("--period", "all", "--eval-seeds", "1", "--workers", "1", "--seed", "3"),
     "--no-baselines",
 )
 
@@ -41,11 +42,11 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "night"
     config = folder.parent / "quick.yaml"
     config.write_text(
-        "default: {run_s: 900, runs_per_round: 2, teacher_runs: 1, teacher_updates: 10,"
+        "default: {run_s: 900, runs_per_round: 1, teacher_runs: 1, teacher_updates: 10,"
         " batch_size: 32, buffer_size: 2000}\n"
     )
     done = signals_command(
-        *("train", "gangnam", "--algo", "dqn", *QUICK, "--steps", "300", "--eval-every", "150"),
+        *("train", STREET, "--algo", "dqn", *QUICK, "--steps", "300", "--eval-every", "150"),
         *("--hyperparams", str(config), "--out", str(folder)),
     )
     assert done.returncode == 0, done.stderr
@@ -105,26 +106,27 @@ def test_scores_do_not_depend_on_the_order_of_movements_and_phases(trained):
 def test_a_finished_run_goes_on_with_resume(trained, tmp_path):
     folder = tmp_path / "again"
     shutil.copytree(trained, folder)
+    before = json.loads((trained / "checkpoint" / "state.json").read_text())
+    steps = str(before["decisions"] + 20)
     done = signals_command(
-        *("train", "gangnam", *QUICK, "--steps", "400", "--resume", "--out", str(folder)),
+        *("train", STREET, *QUICK, "--steps", steps, "--resume", "--out", str(folder)),
     )
     assert done.returncode == 0, done.stderr
     state = json.loads((folder / "checkpoint" / "state.json").read_text())
-    assert state["decisions"] >= 400
-    before = json.loads((trained / "checkpoint" / "state.json").read_text())
+    assert state["decisions"] >= int(steps)
     assert state["round"] > before["round"]
 
 
 def test_a_run_that_has_all_its_decisions_says_so(trained, tmp_path):
     folder = tmp_path / "done"
     shutil.copytree(trained, folder)
-    done = signals_command("train", "gangnam", "--resume", "--steps", "100", "--out", str(folder))
+    done = signals_command("train", STREET, "--resume", "--steps", "100", "--out", str(folder))
     assert done.returncode == 2, done.stderr
     assert "give more --steps" in done.stderr
     assert not (folder / "checkpoint.part").exists()
-    done = signals_command(
-        *("train", "gangnam", "--period", "midday", "--resume", "--out", str(folder)),
-    )
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"periods": ["night"]}))
+    done = signals_command("train", STREET, "--period", "all", "--resume", "--out", str(folder))
     assert done.returncode == 2
     assert "trains on night" in done.stderr
 
@@ -136,7 +138,7 @@ def test_ppo_begins_like_its_teacher_and_goes_on(tmp_path):
         " teacher_epochs: 4}\n"
     )
     done = signals_command(
-        *("train", "gangnam", *QUICK, "--steps", "100", "--hyperparams", str(config)),
+        *("train", STREET, *QUICK, "--steps", "100", "--hyperparams", str(config)),
         *("--fault", "loss:far_zone/*:0.5", "--out", str(folder)),
     )
     assert done.returncode == 0, done.stderr
@@ -146,7 +148,7 @@ def test_ppo_begins_like_its_teacher_and_goes_on(tmp_path):
     assert seen[..., MOVEMENT_FEATURES.index("missing")].max() > 0
     begun = json.loads((folder / "checkpoint" / "state.json").read_text())["decisions"]
     done = signals_command(
-        *("train", "gangnam", *QUICK, "--resume", "--steps", str(begun + 50), "--out", str(folder))
+        *("train", STREET, *QUICK, "--resume", "--steps", str(begun + 50), "--out", str(folder))
     )
     assert done.returncode == 0, done.stderr
     after = json.loads((folder / "checkpoint" / "state.json").read_text())["decisions"]
@@ -154,7 +156,7 @@ def test_ppo_begins_like_its_teacher_and_goes_on(tmp_path):
     assert json.loads((folder / "config.json").read_text())["algo"] == "ppo"
     assert "detector faults: loss:far_zone/*:0.5" in done.stdout
     done = signals_command(
-        *("train", "gangnam", "--resume", "--fault", "rain:0.9", "--out", str(folder)),
+        *("train", STREET, "--resume", "--fault", "rain:0.9", "--out", str(folder)),
     )
     assert done.returncode == 2
     assert "trains under loss:far_zone/*:0.5" in done.stderr
@@ -162,11 +164,11 @@ def test_ppo_begins_like_its_teacher_and_goes_on(tmp_path):
         (("--seed", "9"), "was begun with --seed 3, not 9"),
         (("--hyperparams", str(config)), "leave --hyperparams out"),
     ):
-        done = signals_command("train", "gangnam", "--resume", *options, "--out", str(folder))
+        done = signals_command("train", STREET, "--resume", *options, "--out", str(folder))
         assert done.returncode == 2
         assert words in done.stderr
     done = signals_command(
-        *("train", "gangnam", "--algo", "dqn", "--resume", "--out", str(folder)),
+        *("train", STREET, "--algo", "dqn", "--resume", "--out", str(folder)),
     )
     assert done.returncode == 2
     assert "with --algo ppo" in done.stderr
@@ -178,7 +180,7 @@ def test_interrupt_saves_and_resume_goes_on(tmp_path):
         "default: {run_s: 600, runs_per_round: 1, teacher_runs: 1, teacher_updates: 5}\n"
     )
     command = [
-        *(sys.executable, "-m", "signals.cli", "train", "gangnam", *QUICK),
+        *(sys.executable, "-m", "signals.cli", "train", STREET, *QUICK),
         *("--algo", "dqn", "--steps", "2000", "--eval-every", "100000", "--out", str(folder)),
         *("--hyperparams", str(config)),
     ]
@@ -201,7 +203,7 @@ def test_interrupt_saves_and_resume_goes_on(tmp_path):
 
 
 def test_a_used_folder_is_not_overwritten(trained):
-    done = signals_command("train", "gangnam", *QUICK, "--steps", "10", "--out", str(trained))
+    done = signals_command("train", STREET, *QUICK, "--steps", "10", "--out", str(trained))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "--resume" in done.stderr
@@ -214,8 +216,8 @@ def test_a_run_of_another_spec_is_refused(trained, tmp_path):
     config["spec_hash"] = "0" * 64
     (folder / "config.json").write_text(json.dumps(config))
     for command in (
-        ("train", "gangnam", *QUICK, "--resume", "--out", str(folder)),
-        ("simulate", "gangnam", "--period", "night", "--agent", str(folder)),
+        ("train", STREET, *QUICK, "--resume", "--out", str(folder)),
+        ("simulate", STREET, "--period", "all", "--agent", str(folder)),
     ):
         done = signals_command(*command)
         assert done.returncode == 2, done.stderr
