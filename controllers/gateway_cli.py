@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     type=float,
     default=0.5,
     show_default=True,
-    help="Seconds that one poll may take.",
+    help="Seconds that one poll may take; with --lockstep also an answer of a controller.",
 )
 @click.option(
     "--key",
@@ -241,7 +241,7 @@ def _links(
         log = EventLog(contract.junction) if folder is not None else None
         link = JunctionLink(
             contract,
-            adapter_for(entry, contract.junction, patient=rhythm.lockstep),
+            adapter_for(entry, contract.junction, timeout_s if rhythm.lockstep else None),
             AsyncPoller(url, ObservationSpec(contract.junction), timeout_s, credentials=known),
             lambda line: click.echo(line, err=True),
             rhythm.wall(),

@@ -36,7 +36,7 @@ class ControllerEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     junction: str = Field(min_length=1)
-    adapter: Literal["ntcip", "http"] = "ntcip"
+    adapter: Literal["ntcip"] = "ntcip"
     address: str = Field(pattern=r"^.+:\d{1,5}$")
     credentials: Path
     version: Literal["v2c", "v3"] = "v3"

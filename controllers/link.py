@@ -27,6 +27,8 @@ from signals.observation import ObservationSpec
 
 CLOCK_SLACK_S = 2
 """A controller's second may come so much early or late before its clock counts as set (s)."""
+LOCKSTEP_SLACK_S = 60
+"""The same where commands drive its clock (s)."""
 SETTLE_S = 5
 """After a clock was set or a light contradicted an order, nothing is commanded for so long (s)."""
 RELEASE_S = 2.0
@@ -196,7 +198,7 @@ class JunctionLink:
             self._settle_s -= max(passed_s, 1)
             return
         if clock_s >= self._next_poll_s or self._next_poll_s > clock_s + 60:
-            await self._poll(state)
+            state = await self._poll(state)
             self._next_poll_s = clock_s + self._interval_s
         await self._act(state)
 
@@ -217,8 +219,8 @@ class JunctionLink:
         if state.foreign:
             return f"somebody else commands the controller: {state.foreign}"
         if self._wall is None:
-            # Commands drive the clock: a controller under control waits for each.
-            jumped = passed_s < 1 or (self._in_control and passed_s > CLOCK_SLACK_S)
+            # Commands drive the clock; a controller waits for each, but not for ever.
+            jumped = passed_s < 1 or (self._in_control and passed_s > LOCKSTEP_SLACK_S)
         else:
             slack_s = CLOCK_SLACK_S + 0.5 * wall_passed_s
             jumped = passed_s < 1 or abs(passed_s - wall_passed_s) > slack_s
@@ -236,15 +238,25 @@ class JunctionLink:
             self._feed, self._fed_s = state.sequence, 0.0
         return ""
 
-    async def _poll(self, state: ControllerState) -> None:
-        guard_state = self._tracker.state
-        assert guard_state is not None
+    async def _poll(self, state: ControllerState) -> ControllerState:
+        """Ask the service; the state that was asked with."""
         try:
             readings: Readings = await self._adapter.readings()
         except ReadingError as error:
             self._command = None
             self._lost(str(error))
-            return
+            return state
+        if abs(readings.time_s - state.clock_s) > 1:
+            # Reading took long, and the lights have gone on meanwhile.
+            state = await self._adapter.state()
+            self._tracker.see(
+                state.indications, self._passed(state), self._plan_phase(state.clock_s)
+            )
+            self._last = state
+            if self._wall is not None:
+                self._last_wall_s = self._wall()
+        guard_state = self._tracker.state
+        assert guard_state is not None
         self._calls = self._waiting(readings)
         request = DecisionRequest(readings, guard_state, state.clock_s, self._sequence)
         self._sequence += 1
@@ -253,13 +265,14 @@ class JunctionLink:
         if answer.command is not None and answer.command.phase is not None:
             self.report.decisions += 1
             self._well()
-            return
+            return state
         if answer.command is not None:
             self.report.refusals += 1
             self._lost(f"the service answers '{answer.command.reason}': {answer.command.why}")
         elif answer.asked:
             self.report.refusals += answer.refused
             self._lost(answer.problem)
+        return state
 
     def _waiting(self, readings: Readings) -> frozenset[str]:
         """Crosswalks that somebody waits at, for junctions that serve them on call."""

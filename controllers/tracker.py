@@ -90,7 +90,9 @@ class Tracker:
             else 0
             for group, indication in enumerate(shown)
         ]
-        phase = expected.phase if expected is not None else self._phase_of(shown, plan_phase)
+        # An order that came too late leaves greens that are no part of the phase it began.
+        wanted = plan_phase if expected is None else expected.phase
+        phase = self._phase_of(shown, wanted)
         stays = before is not None and before.phase == phase
         served = tuple(
             group in self._walkers
@@ -105,12 +107,12 @@ class Tracker:
         held = min((elapsed[group] for group in vehicles), default=1) if full else 0
         return GuardState(phase, held, shown, tuple(elapsed), served, tuple(waiting))
 
-    def _phase_of(self, shown: tuple[int, ...], plan_phase: int) -> int:
-        """The phase that the greens belong to: the plan's when it fits, else the fullest."""
+    def _phase_of(self, shown: tuple[int, ...], wanted: int) -> int:
+        """The phase that the greens belong to: the wanted one when it fits, else the fullest."""
         greens = {group for group, indication in enumerate(shown) if indication == GREEN}
         fitting = [p for p, members in enumerate(self._members) if greens <= members]
-        if plan_phase in fitting or not fitting:
-            return plan_phase
+        if wanted in fitting or not fitting:
+            return wanted
         vehicles = greens - self._walkers
         return max(
             fitting,

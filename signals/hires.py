@@ -11,6 +11,7 @@ Source: Indiana Traffic Signal Hi Resolution Data Logger Enumerations (Purdue Un
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -243,7 +244,8 @@ class EventLog:
             self._add(clock_s, Event.FLASH, int(flashing))
 
     def _add(self, at_s: float, event: Event, parameter: int) -> None:
-        self.events.append((round(at_s, 1), int(event), parameter))
+        # Cut off, not rounded: a tenth must not carry an event over the change of a light.
+        self.events.append((math.floor(10 * at_s + 1e-6) / 10, int(event), parameter))
 
     @property
     def detector_config(self) -> list[dict[str, Any]]:

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from controllers.gateway_file import ControllerEntry
     from signals.junction import Junction
 
-_PATIENT_S = 30.0
-"""Timeout where a controller in lockstep answers a command only when its second is over (s)."""
 
-
-def adapter_for(entry: ControllerEntry, junction: Junction, patient: bool = False) -> Adapter:
+def adapter_for(
+    entry: ControllerEntry, junction: Junction, timeout_s: float | None = None
+) -> Adapter:
     """The adapter of an entry of the gateway's list.
 
     Args:
         entry: Protocol, address, credentials.
         junction: The validated junction.
-        patient: Wait longer for answers.
+        timeout_s: Of one try, None for the protocol's own; in lockstep a controller answers a
+            command only when its second is over.
 
     Raises:
         InputError: The credentials cannot be used.
@@ -39,7 +39,7 @@ def adapter_for(entry: ControllerEntry, junction: Junction, patient: bool = Fals
         int(port),
         Credentials.read(entry.credentials),
         entry.version,
-        _PATIENT_S if patient else TIMEOUT_S,
+        TIMEOUT_S if timeout_s is None else timeout_s,
     )
     return NtcipAdapter(junction, line)
 

@@ -172,7 +172,7 @@ class Loop:
         minutes = (self.world.end_s - self.world.begin_s) / 60
         pace: tuple[object, ...] = ("--speed", self.speed)
         if self.lockstep:
-            pace += ("--lockstep",)
+            pace += ("--lockstep", "--patience", 60)
         controllers = self.start(
             "controllers",
             "virtual-controller",
@@ -188,6 +188,7 @@ class Loop:
 
     def start_gateway(self, *options: object, arm: bool = True) -> Process:
         key = ("--key", "gateway.key") if self.registry else ()
+        (self.folder / "gateway.log").unlink(missing_ok=True)
         gateway = self.start(
             "gateway",
             "gateway",

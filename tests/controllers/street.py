@@ -88,20 +88,24 @@ def world_of(net: Path, folder: Path, minutes: int = 10) -> World:
     )
 
 
-def onnx_policy() -> bytes:
-    """Scores a phase by the vehicles and people that it serves, a little more when it is on."""
+def onnx_policy(sign: float = 1.0, stay: float = 0.3, masked: bool = True) -> bytes:
+    """Scores a phase by the vehicles and people that it serves, a little more when it is on.
+
+    With a negative sign it scores the emptiest phase best; unmasked it also wishes for phases that
+    are not open.
+    """
     from onnx import TensorProto, checker, helper, numpy_helper
 
     weights = np.zeros((len(MOVEMENT_FEATURES), 1), dtype=np.float32)
     for name, value in _WEIGHTS.items():
-        weights[MOVEMENT_FEATURES.index(name)] = value
+        weights[MOVEMENT_FEATURES.index(name)] = sign * value
     own = np.zeros((len(PHASE_FEATURES), 1), dtype=np.float32)
-    own[PHASE_FEATURES.index("current")] = 0.3
+    own[PHASE_FEATURES.index("current")] = stay
     constants = {
         "weights": weights,
         "own": own,
         "last": np.array([2], dtype=np.int64),
-        "half": np.array(0.5, dtype=np.float32),
+        "half": np.array(0.5 if masked else -1.0, dtype=np.float32),
         "closed": np.array(-1e9, dtype=np.float32),
     }
     node = helper.make_node
