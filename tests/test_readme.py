@@ -43,6 +43,15 @@ def _wait_for(url):
     raise AssertionError(f"{url} did not answer")
 
 
+def _wait_for_file(file):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if file.exists() and file.stat().st_size:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{file} was not written")
+
+
 def test_there_are_two_install_commands_first():
     first, second = (text for language, text in _BLOCKS[:2])
     assert "signals demo" in first
@@ -59,6 +68,11 @@ def test_every_command_runs(tmp_path):
     try:
         for language, text in _steps():
             command = [sys.executable, "-c", text] if language == "python" else shlex.split(text)
+            if text.startswith("signals virtual-controller"):
+                services.append(subprocess.Popen(command, cwd=tmp_path, env=environment))
+                _wait_for_file(tmp_path / command[command.index("--gateway-file") + 1])
+                ran.append(text)
+                continue
             if text.startswith("signals serve"):
                 services.append(subprocess.Popen(command, cwd=tmp_path, env=environment))
                 port = command[command.index("--port") + 1]
