@@ -313,11 +313,14 @@ class Together:
         self._encoder = lru_cache(_ENCODERS)(lambda specs: Encoder(specs))
         self._seen: Counter[tuple[ObservationSpec, ...]] = Counter()
 
-    def explain(self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]]) -> list[Decision]:
+    def explain(
+        self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]], lasting: bool = True
+    ) -> list[Decision]:
         """One decision for each request.
 
         Args:
             asked: Runtimes and what they are asked; a runtime may be asked more than once.
+            lasting: The same set may be asked about again; sets of chance get no common encoder.
         """
         found: dict[int, Decision] = {}
         rows: list[int] = []
@@ -329,7 +332,7 @@ class Together:
             else:
                 rows.append(row)
         try:
-            self._decide(asked, rows, found)
+            self._decide(asked, rows, found, lasting)
         except Exception:  # alone, each says what is wrong with it
             for row in rows:
                 found[row] = asked[row][0].explain(asked[row][1])
@@ -340,10 +343,11 @@ class Together:
         asked: Sequence[tuple[JunctionRuntime, DecisionRequest]],
         rows: Sequence[int],
         found: dict[int, Decision],
+        lasting: bool,
     ) -> None:
         if not rows:
             return
-        observations = self._observations([asked[row] for row in rows])
+        observations = self._observations([asked[row] for row in rows], lasting)
         alike: dict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
         for place, row in enumerate(rows):
             policy = cast(OnnxPolicy, asked[row][0].agent)
@@ -357,14 +361,15 @@ class Together:
                 found[rows[place]] = Decision(command, observations[place])
 
     def _observations(
-        self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]]
+        self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]], lasting: bool
     ) -> Sequence[Observation]:
         specs = tuple([runtime.spec for runtime, _ in asked])
         # A common encoder costs as much as a dozen encodings: only for those that come again.
-        if self._seen[specs] < _COMES_AGAIN:
-            if len(self._seen) >= 4 * _ENCODERS:
-                self._seen.clear()
-            self._seen[specs] += 1
+        if not lasting or self._seen[specs] < _COMES_AGAIN:
+            if lasting:
+                if len(self._seen) >= 4 * _ENCODERS:
+                    self._seen.clear()
+                self._seen[specs] += 1
             return [
                 runtime.spec.encode(request.readings, request.state) for runtime, request in asked
             ]

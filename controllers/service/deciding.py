@@ -132,8 +132,6 @@ class Service:
 
     def _answer_arrived(self) -> None:
         arrived, self._arrived = self._arrived, []
-        # In one order, so that controllers that come together are known as the same set again.
-        arrived.sort(key=lambda item: item[0])
         try:
             answers = self.answer_many([(name, poll) for name, poll, _ in arrived], True)
         except Exception as error:
@@ -170,7 +168,8 @@ class Service:
         if len(asked) == 1:
             decisions = [asked[0].served.runtime.explain(asked[0].request)]
         else:
-            decisions = self._together.explain([(i.served.runtime, i.request) for i in asked])
+            pairs = [(item.served.runtime, item.request) for item in asked]
+            decisions = self._together.explain(pairs, lasting=not singly)
         at_ms = now_ms()
         rows: list[list[Any]] = []
         commands: list[tuple[Command, str]] = []
