@@ -27,6 +27,7 @@ BROKEN_PIPE: Final = 1
 
 _HELPS: Final = {
     "agents": "List the agents that can control a junction.",
+    "curve": "Draw what training runs of several seeds learned.",
     "demo": "Walk the whole path on one Seoul junction, in minutes.",
     "evaluate": "Judge agents on the same demand days.",
     "export": "Turn a training run into a signed bundle.",
@@ -38,6 +39,8 @@ _HELPS: Final = {
     "simulate": "Run one agent through one demand day.",
     "study": "Run a planned set of evaluations.",
     "train": "Train a phase-scoring policy.",
+    "tune": "Search hyperparameters of a training.",
+    "tune-classical": "Tune a classical agent on training days.",
     "virtual-controller": "Run a signal controller in software.",
 }
 """One line of help each, so that the list needs none of the commands themselves."""

@@ -13,6 +13,7 @@
     │   │   └── ContractError     a bundle or poll made for another junction or spec
     │   ├── ReadingError          detector readings that no junction could send
     │   ├── OutputError           a folder or file that cannot be written
+    │   │   └── JournalFullError  a decision that cannot be kept, so that it must not act
     │   ├── PortError             an address that cannot be listened on
     │   └── MissingDependencyError  an extra that is not installed
     └── WorkError                 exit 1: the work was understood and failed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -42,9 +42,9 @@ class SumoBackend:
     def __init__(self, gui: bool = False, program: str = "") -> None:
         name = "traci" if gui or program else "libsumo"
         try:
-            # libsumo prints when it finds a pyarrow that it was not built with; standard output is
-            # for results.
-            with redirect_stdout(sys.stderr):
+            # libsumo prints when it finds a pyarrow that it was not built with, which matters for
+            # files that are not written here; standard output is for results.
+            with redirect_stdout(io.StringIO()):
                 self._sumo: ModuleType = importlib.import_module(name)
         except ImportError as error:
             raise MissingDependencyError(name, "sim", "a simulation") from error

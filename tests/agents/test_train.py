@@ -181,7 +181,7 @@ def test_interrupt_saves_and_resume_goes_on(tmp_path):
     )
     command = [
         *(sys.executable, "-m", "signals.cli", "train", STREET, *QUICK),
-        *("--algo", "dqn", "--steps", "2000", "--eval-every", "100000", "--out", str(folder)),
+        *("--algo", "dqn", "--steps", "500000", "--eval-every", "1000000", "--out", str(folder)),
         *("--hyperparams", str(config)),
     ]
     process = subprocess.Popen(
@@ -198,7 +198,7 @@ def test_interrupt_saves_and_resume_goes_on(tmp_path):
     assert "--resume" in output
     # Stopped before its first round, a run begins anew.
     state = folder / "checkpoint" / "state.json"
-    assert not state.is_file() or 0 < json.loads(state.read_text())["decisions"] < 2000
+    assert not state.is_file() or 0 < json.loads(state.read_text())["decisions"] < 500_000
     assert not (folder / "checkpoint.part").exists()
 
 

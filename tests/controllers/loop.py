@@ -31,7 +31,12 @@ SEOUL = Path(__file__).parents[2] / "scenarios" / "seoul"
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-c", "from signals.cli import main; main()", *map(str, arguments)]
+    return [
+        sys.executable,
+        "-c",
+        "import sys; from signals.cli import main; sys.exit(main())",
+        *map(str, arguments),
+    ]
 
 
 @dataclass
