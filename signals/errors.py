@@ -19,6 +19,8 @@
     └── WorkError                 exit 1: the work was understood and failed
         ├── SimulationError       SUMO refused or ended early
         ├── ServiceError          a policy service that cannot be reached
+        ├── LineError             a controller that does not answer, or answers nonsense
+        ├── RefusedError          a controller that may not, or must not, be commanded
         └── RegistryError         a registry that cannot be reached or refuses
 
 Every message is one line: what was given, what is allowed, what to do.

