@@ -1,7 +1,7 @@
 """Training by trying out: the policy learns to choose what turned out cheapest.
 
 See `agents.learned.trials`. A choice counts by what it matters: the regret of the other phases,
-measured in what the junction usually loses in a decision interval.
+measured in what the junction usually loses in five seconds.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def weighted_choice_loss(
 
     Args:
         scores: (B, P) of the network, `CLOSED` where a phase was not tried.
-        regret: (B, P) cost beyond the cheapest phase, in usual intervals.
+        regret: (B, P) cost beyond the cheapest phase, in what is usually lost in five seconds.
         tried: (B, P) bool.
         softness: Regret at which a phase is 1/e as good as the cheapest.
 

@@ -24,6 +24,9 @@ from signals.junction import Junction
 if TYPE_CHECKING:
     from agents.learned.rollout import Run
 
+USUAL_S = 5.0
+"""Regrets are told in what is usually lost in this time, however often it is decided."""
+
 
 @dataclass
 class Comparisons:
@@ -34,7 +37,7 @@ class Comparisons:
         costs_s: (moments, phases) seconds lost by the junction and its neighbours until the
             horizon when the phase is chosen and the policy decides from then on; NaN where a phase
             was not tried.
-        usual_s: What they lose in a decision interval on average.
+        usual_s: What they lose in `USUAL_S` on average.
     """
 
     seen: dict[str, NDArray[np.float32]]
@@ -149,7 +152,7 @@ class Trials:
         """All comparisons, by junction."""
         run = self._run
         seconds = run.episode.clock_s - run.world.begin_s
-        intervals = max(seconds / run.interval_s, 1.0)
+        intervals = max(seconds / USUAL_S, 1.0)
         return [
             Comparisons(
                 {name: np.stack([row[name] for row in seen]) for name in seen[0]},
