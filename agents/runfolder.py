@@ -117,11 +117,6 @@ class TrainedRun:
         )
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder looks like a training run."""
-    return (folder / "config.json").is_file() and (folder / "best").is_dir()
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """The resolved configuration of a run.
 

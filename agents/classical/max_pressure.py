@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from agents.classical.choosing import best_phase
 from signals.junction import Junction
 from signals.observation import Observation
 from signals.plan import Plan
@@ -63,10 +64,4 @@ class MaxPressure:
         upstream = (stopped + self._moving * moving) / self._lanes
         pressure = (upstream - seen.exit_stopped / self._exits) * self._weight
         scores = observation.serves @ np.maximum(pressure, 0.0)
-        now = observation.state.phase
-        scores[now] *= 1.0 + self._bonus
-        scores = np.where(observation.mask > 0, scores, -np.inf)
-        best = int(np.argmax(scores))
-        if observation.mask[now] > 0 and scores[now] >= scores[best]:
-            return now
-        return best
+        return best_phase(scores, observation, self._bonus)

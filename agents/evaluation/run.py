@@ -18,6 +18,7 @@ from agents.evaluation.watch import Watch
 from agents.resolve import agents_for
 from signals.errors import InputError, SimulationError
 from signals.lights import Verdict
+from signals.metrics import RunMetrics
 from signals.recording import Recorder, write_lights
 from signals.schedule import Schedule
 from signals.simulation import Episode
@@ -86,29 +87,18 @@ def run_peer(world: World, job: Job) -> RunResult:
         if job.record is not None:
             write_lights(job.record, list(recorders), list(recorders.values()))
     faults = bool(world.faults or job.faults)
-    return RunResult(
-        scenario=job.scenario,
-        period=world.period,
-        agent=job.agent,
-        seed=job.seed,
-        label=job.name,
-        trips=job.trips_file,
-        metrics=metrics,
-        timeline=watch.series(),
-        controls={
-            junction.id: Control(
-                {
-                    phase.name: sum(row[4] == phase.index for row in recorders[junction.id].seconds)
-                    for phase in junction.phases
-                },
-                None,
-            )
-            for junction in world.junctions
-        },
-        faults=tuple(spec.text for spec in (*world.faults, *job.faults)),
-        notes=(*world.notes, *peer_notes(job.agent, faults)),
-        wall_s=time.perf_counter() - started_s,
-    )
+    controls = {
+        junction.id: Control(
+            {
+                phase.name: sum(row[4] == phase.index for row in recorders[junction.id].seconds)
+                for phase in junction.phases
+            },
+            None,
+        )
+        for junction in world.junctions
+    }
+    notes = (*world.notes, *peer_notes(job.agent, faults))
+    return _result(world, job, metrics, watch, controls, notes, started_s)
 
 
 def run_world(world: World, agent: Agent | Sequence[Agent], job: Job) -> RunResult:
@@ -147,6 +137,18 @@ def run_world(world: World, agent: Agent | Sequence[Agent], job: Job) -> RunResu
         metrics = watch.judge(trips_file)
         if recorders is not None and job.record is not None:
             write_lights(job.record, [item.id for item in world.junctions], recorders)
+    return _result(world, job, metrics, watch, tally.controls(), world.notes, started_s)
+
+
+def _result(
+    world: World,
+    job: Job,
+    metrics: RunMetrics,
+    watch: Watch,
+    controls: dict[str, Control],
+    notes: tuple[str, ...],
+    started_s: float,
+) -> RunResult:
     return RunResult(
         scenario=job.scenario,
         period=world.period,
@@ -156,9 +158,9 @@ def run_world(world: World, agent: Agent | Sequence[Agent], job: Job) -> RunResu
         trips=job.trips_file,
         metrics=metrics,
         timeline=watch.series(),
-        controls=tally.controls(),
+        controls=controls,
         faults=tuple(spec.text for spec in (*world.faults, *job.faults)),
-        notes=world.notes,
+        notes=notes,
         wall_s=time.perf_counter() - started_s,
     )
 

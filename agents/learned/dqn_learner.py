@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
 
 from agents.learned.dqn import NoBuffer, PhaseDQN
-from agents.learned.learner import spaces_only
+from agents.learned.learner import falling_rate, spaces_only
 from agents.learned.network import PhaseScorer
 from agents.learned.policy import PhaseScoringPolicy
 from agents.learned.replay import Replay
@@ -64,9 +64,7 @@ class DqnLearner:
                 network.scorer.load_state_dict(first.state_dict())  # type: ignore[union-attr]
 
     def _rate(self, _: float) -> float:
-        first = float(self._values["learning_rate"])
-        last = float(self._values["learning_rate_end"])
-        return last + (first - last) * self._left
+        return falling_rate(self._values, self._left)
 
     def watch(self, lessons: Sequence[Rollout]) -> None:
         """See `Learner.watch`."""

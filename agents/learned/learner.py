@@ -56,6 +56,17 @@ class Learner(Protocol):
         """Take up what `save` wrote."""
 
 
+def falling_rate(values: dict[str, Any], left: float) -> float:
+    """The learning rate, which falls evenly from its first value to its last.
+
+    Args:
+        values: Hyperparameters ``learning_rate`` and ``learning_rate_end``.
+        left: Share of the training that is left.
+    """
+    first, last = float(values["learning_rate"]), float(values["learning_rate_end"])
+    return last + (first - last) * left
+
+
 class _Spaces(gymnasium.Env[Any, Any]):
     """Tells stable-baselines3 the spaces; rollouts come from elsewhere."""
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
+from agents.learned.learner import falling_rate
 from agents.learned.network import CLOSED, PhaseScorer
 from agents.learned.ppo import best_lessons
 from agents.learned.rollout import Behaviour, Rollout, pad
@@ -135,12 +136,8 @@ class LookaheadLearner:
         regret = torch.where(tried, regret, torch.zeros_like(regret))
         scores = self._scorer(*seen, tried.float())
         loss, met = weighted_choice_loss(scores, regret, tried, float(self._values["softness"]))
-        first, last = (
-            float(self._values["learning_rate"]),
-            float(self._values["learning_rate_end"]),
-        )
         for group in self._optimizer.param_groups:
-            group["lr"] = last + (first - last) * self._left
+            group["lr"] = falling_rate(self._values, self._left)
         self._step(loss)
         with torch.no_grad():
             for mean, fresh in zip(self._mean.parameters(), self._scorer.parameters(), strict=True):

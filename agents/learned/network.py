@@ -17,7 +17,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from signals.junction import Junction
 from signals.observation import MOVEMENT_FEATURES, PHASE_FEATURES
 
 CLOSED = -1e9
@@ -26,22 +25,6 @@ _KINDS = 5
 """The first movement features are its kind, one-hot; a padding row has none."""
 _POOL_SCALE = 0.25
 _RELATIONS = 4
-
-
-def membership(junction: Junction) -> Tensor:
-    """Which movements answer for which part of a reward.
-
-    Args:
-        junction: The junction.
-
-    Returns:
-        (movements, groups + 1) float32: one column for each signal group, and one for the time lost
-        elsewhere, which no movement answers for.
-    """
-    table = torch.zeros(len(junction.movements), len(junction.groups) + 1)
-    for row, movement in enumerate(junction.movements):
-        table[row, junction.group_index[movement.group]] = 1.0
-    return table
 
 
 class PhaseScorer(nn.Module):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
 
 from agents.learned.actor_critic import PhaseActorCritic, clone
-from agents.learned.learner import spaces_only
+from agents.learned.learner import falling_rate, spaces_only
 from agents.learned.network import PhaseScorer
 from agents.learned.ppo import Choices, PhasePPO, best_lessons, flattened
 from agents.learned.rollout import Behaviour, Rollout
@@ -70,9 +70,7 @@ class PpoLearner:
         return policy
 
     def _rate(self, _: float) -> float:
-        first = float(self._values["learning_rate"])
-        last = float(self._values["learning_rate_end"])
-        return last + (first - last) * self._left
+        return falling_rate(self._values, self._left)
 
     def watch(self, lessons: Sequence[Rollout]) -> None:
         """Let the actor choose as the best teacher of each day does."""

@@ -143,10 +143,6 @@ class Rings:
                 return interval
         return Interval.RED
 
-    def elapsed_ticks(self, phase: int) -> int:
-        """Ticks since the phase's present interval began."""
-        return self._timer[phase]
-
     def minimum_over(self, phase: int) -> bool:
         """Whether a green has lasted its minimum."""
         return self._timer[phase] >= self.timing[phase].minimum_green_s * TICKS_PER_S
