@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from controllers.gateway import Gateway, Rhythm, ask
+from controllers.poller import Credentials
 from signals.errors import InputError
 from signals.options import FiniteRange
 
@@ -68,6 +69,18 @@ if TYPE_CHECKING:
     help="Key for the service, or the file that holds it; $SEOUL_SIGNALS_SERVICE_KEY if not given.",
 )
 @click.option(
+    "--ca",
+    "authority",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Certificates (PEM) that an https service's must be signed by; the system's without it.",
+)
+@click.option(
+    "--client-cert",
+    "certificate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Our own certificate with its key (PEM), where the service asks for one (--client-ca).",
+)
+@click.option(
     "--arm",
     "arm_minutes",
     type=FiniteRange(0, 1440, min_open=True),
@@ -113,6 +126,8 @@ def gateway(
     arm_minutes: float | None,
     socket_file: Path,
     key: str | None,
+    authority: Path | None,
+    certificate: Path | None,
     trust: tuple[str, ...],
     speed: float,
     lockstep: bool,
@@ -130,12 +145,15 @@ def gateway(
         raise InputError("say what to connect: either --controllers FILE or --simulate SCENARIO")
     if not url:
         raise InputError("no service is given; give --service URL")
+    if (authority or certificate) and not url.lower().startswith("https://"):
+        raise InputError(f"--ca and --client-cert are for an https service, not {url}")
+    known = Credentials.given(key, authority, certificate)
     if scenario:
-        _simulate(scenario, url, period, seed, minutes, realtime, out, timeout_s, key)
+        _simulate(scenario, url, period, seed, minutes, realtime, out, timeout_s, known)
         return
     assert controllers_file is not None
     links, folder = _links(
-        controllers_file, bundles, url, timeout_s, key, trust, Rhythm(speed, lockstep), out
+        controllers_file, bundles, url, timeout_s, known, trust, Rhythm(speed, lockstep), out
     )
     asyncio.run(_run(links, Rhythm(speed, lockstep), socket_file, arm_minutes, minutes))
     for link, log in links:
@@ -208,7 +226,7 @@ def _links(
     bundles: tuple[Path, ...],
     url: str,
     timeout_s: float,
-    key: str | None,
+    known: Credentials,
     trust: tuple[str, ...],
     rhythm: Rhythm,
     out: Path | None,
@@ -218,12 +236,11 @@ def _links(
     from controllers.gateway_file import read_list
     from controllers.link import JunctionLink
     from controllers.outputs import output_folder
-    from controllers.poller import AsyncPoller, Credentials
+    from controllers.poller import AsyncPoller
     from signals.hires import EventLog
     from signals.observation import ObservationSpec
 
     folder = output_folder(out) if out is not None else None
-    known = Credentials.given(key)
     keys = trusted_keys(trust)
     loaded = {
         bundle.contract.junction.id: bundle
@@ -283,11 +300,10 @@ def _simulate(
     realtime: bool,
     out: Path | None,
     timeout_s: float,
-    key: str | None,
+    known: Credentials,
 ) -> None:
     """Let a decision service control a simulated junction over HTTP."""
     from controllers.outputs import output_folder
-    from controllers.poller import Credentials
     from controllers.simulated import SimulatedController, shortened
     from signals.hires import EventLog
     from signals.metrics import summarise
@@ -313,7 +329,7 @@ def _simulate(
             log=lambda line: click.echo(line, err=True),
             recorder=recorder,
             realtime=realtime,
-            credentials=Credentials.given(key),
+            credentials=known,
             events=events,
         )
         trips_file = folder / "tripinfo.xml"

@@ -15,6 +15,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -93,15 +94,23 @@ class Credentials:
         Raises:
             InputError: A file holds no certificates.
         """
-        try:
-            found = ssl.create_default_context(cafile=self.authority)
-            if self.certificate is not None:
-                found.load_cert_chain(self.certificate)
-        except (OSError, ssl.SSLError) as error:
-            raise InputError(
-                f"cannot use certificates {self.authority or ''} {self.certificate or ''}: {error}"
-            ) from error
-        return found
+        return _context(self.authority, self.certificate)
+
+
+@cache
+def _context(authority: Path | None, certificate: Path | None) -> ssl.SSLContext:
+    """One for all pollers of a process: each holds hundreds of certificates."""
+    try:
+        found = ssl.create_default_context(cafile=authority)
+        if certificate is not None:
+            found.load_cert_chain(certificate)
+    except (OSError, ssl.SSLError) as error:
+        names = " and ".join(str(file) for file in (authority, certificate) if file is not None)
+        raise InputError(
+            f"cannot use the certificates in {names or 'the system'}: {error}; give PEM files, "
+            "our own with its key"
+        ) from error
+    return found
 
 
 class Exchange:
@@ -158,7 +167,7 @@ class Exchange:
             "timeout": timeout_s,
             "trust_env": False,
             "headers": headers,
-            "verify": known.context() if parts.scheme == "https" else True,
+            "verify": known.context(),
         }
         self.broken: tuple[type[Exception], ...] = (httpx2.HTTPError, httpx2.InvalidURL)
         self.unreadable: tuple[type[Exception], ...] = (*self.broken, ValueError)

@@ -17,6 +17,11 @@ from signals.features import MOVEMENT_FEATURES
 
 RANGES = "ranges"
 """Key of the ranges in a contract's ``training``."""
+NO_RANGES = (
+    "the bundle keeps no ranges of its training observations; export it anew to have readings "
+    "outside them noticed"
+)
+"""Said once where a bundle without ranges is deployed."""
 TOLERANCE = 0.05
 """Features are scaled to [0, 1]; so much beyond the range still counts as inside."""
 

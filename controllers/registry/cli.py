@@ -199,6 +199,7 @@ def deploy(
     """
     from controllers.bundle import trusted_keys
     from controllers.rollout import RolloutOptions
+    from signals.drift import NO_RANGES, TrainedRanges
 
     given: dict[str, Any] = dict(_pair(text) for text in options)
     unknown = set(given) - set(RolloutOptions.model_fields)
@@ -215,6 +216,8 @@ def deploy(
     found = _open(address)
     opened = found.opened(bundle, trusted_keys(trust))
     row = found.deploy(opened, stage, _author(who, why), chosen, new_street)
+    if chosen["drift"] < 1 and not TrainedRanges(opened.contract.training).known:
+        click.echo(f"note: drift of readings is not watched: {NO_RANGES}", err=True)
     _say(_shown(row), f"{row.junction}: bundle {opened.hash[:12]} {stage}", as_json)
 
 

@@ -87,6 +87,7 @@ class City:
         self.overrides: Mapping[str, Override] = {}
         self.keys: Mapping[str, KnownKey] = {}
         self.version = -1
+        self._untold: list[tuple[str, Served]] = []
         self._streets: dict[str, Served] = {}
         self._policies: dict[str, OnnxPolicy] = {}
         found: dict[str, Served] = {}
@@ -125,6 +126,13 @@ class City:
                 found[name] = self._deployed(name, row)
             except SignalsError as error:
                 problems.append(f"junction {name}: {error}")
+        self._untold += [
+            (name, item)
+            for name, item in found.items()
+            if item.options.drift < 1
+            and not item.ranges.known
+            and (name not in self.served or self.served[name].bundle.hash != item.bundle.hash)
+        ]
         used = {item.bundle.hash for item in found.values()}
         self._streets = {hash_: item for hash_, item in self._streets.items() if hash_ in used}
         policies = {item.bundle.contract.policy_sha256 for item in found.values()}
@@ -132,6 +140,14 @@ class City:
         self.overrides, self.keys, self.served = overrides, keys, found
         self.version = version
         return problems
+
+    def without_ranges(self) -> list[tuple[str, Served]]:
+        """Junctions with a new bundle that keeps no ranges of its training.
+
+        Strange readings go unnoticed there. Each is given once.
+        """
+        found, self._untold = self._untold, []
+        return found
 
     def override(self, junction: str, at_ms: int) -> Override | None:
         """The override that holds, if there is one."""

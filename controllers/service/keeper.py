@@ -10,6 +10,7 @@ from controllers.registry.samples import evaluation
 from controllers.registry.store import Author, now_ms
 from controllers.rollout import SERVICE, may_act
 from controllers.service.deciding import Service
+from signals.drift import NO_RANGES
 from signals.errors import RegistryError, SignalsError
 
 FOLLOW_S = 1.0
@@ -105,6 +106,13 @@ class Keeper:
     def _follow(self) -> None:
         for problem in self._service.city.refresh():
             self._service.log.error("not served", problem=problem)
+        for junction, served in self._service.city.without_ranges():
+            self._service.log.warning(
+                "drift is not watched",
+                junction=junction,
+                bundle=served.bundle.hash[:12],
+                why=NO_RANGES,
+            )
 
     def _run(self) -> None:
         while not self._stop.wait(FOLLOW_S):

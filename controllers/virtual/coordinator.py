@@ -28,8 +28,10 @@ class Pattern:
         cycle_s: Cycle (s).
         offset_s: Offset (s).
         begin_s: Clock time from which the time base calls it (s since midnight).
-        starts_s: For each phase, where in the cycle its window opens (s).
+        starts_s: For each phase, where in the cycle its longest window opens (s).
         splits_s: For each phase, how long it stays open (s); 0 omits the phase.
+        further: For each phase, its other windows in the cycle: start and length (s). A table of
+            splits has no place for them.
         stages: Masks of the phases that the plan joins, in order.
     """
 
@@ -38,34 +40,50 @@ class Pattern:
     begin_s: int
     starts_s: list[int]
     splits_s: list[int]
+    further: tuple[tuple[tuple[int, int], ...], ...]
     stages: tuple[int, ...]
 
     @classmethod
     def of(cls, plan: Plan, begin_s: int, assignment: Assignment) -> Pattern:
-        """A site's plan as a pattern; a group with two turns keeps the longer one."""
+        """A site's plan as a pattern."""
         index = assignment.junction.group_index
         size = len(assignment.junction.groups)
         starts, splits = [0] * size, [0] * size
+        further: list[tuple[tuple[int, int], ...]] = [()] * size
         steps = plan.steps
         for group, p in index.items():
             runs = _windows([(group in groups, seconds) for groups, seconds in steps])
             if runs:
-                starts[p], splits[p] = max(runs, key=lambda run: run[1])
+                longest = max(runs, key=lambda run: run[1])
+                starts[p], splits[p] = longest
+                further[p] = tuple(run for run in runs if run is not longest)
         stages = tuple(mask_of(index[g] + 1 for g in groups) for groups, _ in steps)
-        return cls(plan.cycle_s, plan.offset_s, begin_s, starts, splits, stages)
+        return cls(plan.cycle_s, plan.offset_s, begin_s, starts, splits, tuple(further), stages)
 
     def place_s(self, clock_s: float) -> float:
         """Seconds into the cycle."""
         return (clock_s - self.offset_s) % self.cycle_s
 
     def left_s(self, phase: int, clock_s: float) -> float:
-        """Seconds until the window of a phase closes, 0 when it is not open."""
-        into_s = (self.place_s(clock_s) - self.starts_s[phase]) % self.cycle_s
-        return max(0.0, min(self.splits_s[phase], self.cycle_s) - into_s)
+        """Seconds until the open window of a phase closes, 0 when none is open."""
+        place_s = self.place_s(clock_s)
+        return max(
+            0.0,
+            *(
+                min(length, self.cycle_s) - (place_s - start) % self.cycle_s
+                for start, length in self._windows(phase)
+            ),
+        )
 
     def due_in_s(self, phase: int, clock_s: float) -> float:
-        """Seconds until the window of a phase opens the next time, from now."""
-        return (self.starts_s[phase] - self.place_s(clock_s)) % self.cycle_s
+        """Seconds until a window of a phase opens the next time, from now."""
+        place_s = self.place_s(clock_s)
+        return min((start - place_s) % self.cycle_s for start, _ in self._windows(phase))
+
+    def _windows(self, phase: int) -> tuple[tuple[int, int], ...]:
+        split_s = self.splits_s[phase]
+        further = self.further[phase] if split_s else ()
+        return (self.starts_s[phase], split_s), *further
 
 
 def _windows(turns: Sequence[tuple[bool, int]]) -> list[tuple[int, int]]:

@@ -464,6 +464,15 @@ def test_the_poller_shows_its_key(city: City, bundle: Bundle, tmp_path: Path) ->
             Credentials.given(wrong)
 
 
+def test_a_bundle_without_ranges_is_told_once(staged: City) -> None:
+    keeper = Keeper(staged.service)
+    for stage in ("shadow", "deploy"):
+        staged.registry.restage("B1", stage, BY)
+        keeper.turn()
+    lines = [line for line in staged.log.getvalue().splitlines() if "drift is not watched" in line]
+    assert len(lines) == 1 and "B1" in lines[0] and "export it anew" in lines[0]
+
+
 def test_revoked_keys_end(city: City, poll: dict[str, Any]) -> None:
     key, key_id = city.registry.add_key("short", "controller", BY, ["B1"])
     city.keys["short"] = key

@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from controllers.bundle import trusted_keys
+from controllers.gateway_cli import gateway
 from controllers.poller import Credentials, Poller
 from controllers.registry.database import migrate, open_engine
 from controllers.registry.retention import counts
@@ -30,6 +31,7 @@ from signals.contract import Bundle
 from signals.detectors import Readings
 from signals.errors import InputError
 from signals.observation import ObservationSpec
+from signals.world import World
 from tests.controllers.test_city import BY
 
 
@@ -165,7 +167,11 @@ def certificates(folder: Path) -> dict[str, Path]:
 
 
 def test_https_with_certificates_of_the_controllers(
-    bundle_file: Path, bundle: Bundle, tmp_path: Path
+    bundle_file: Path,
+    bundle: Bundle,
+    tmp_path: Path,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     registry, key = filled(tmp_path, bundle_file)
     registry.engine.dispose()
@@ -194,6 +200,21 @@ def test_https_with_certificates_of_the_controllers(
         with Poller(url, spec, 10.0, credentials=strange) as poller:
             problem = poller.ask(request).problem
             assert "certificate" in problem.lower(), problem
+        monkeypatch.setattr("signals.world.resolve", lambda scenario, period: world)
+        street = ("--simulate", "grid", "--minutes", "0.5", "--service", url, "--key", key)
+        street = (*street, "--timeout", "10", "--ca", str(files["authority"]))
+        for own, decided in (((), 0), (("--client-cert", str(files["controller"])), 6)):
+            found = CliRunner().invoke(gateway, [*street, *own], catch_exceptions=False)
+            assert f"decisions: {decided} by the service" in found.stdout, found.output
+
+
+def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "no.pem").write_text("nothing")
+    given = ["--simulate", "gangnam", "--ca", str(tmp_path / "no.pem"), "--service"]
+    for url, text in (("http://127.0.0.1:9", "https service"), ("https://127.0.0.1:9", "no.pem")):
+        found = CliRunner().invoke(gateway, [*given, url])
+        assert isinstance(found.exception, InputError), found.output
+        assert text in str(found.exception)
 
 
 def readings_of(spec: ObservationSpec) -> Any:

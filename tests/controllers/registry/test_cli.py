@@ -12,11 +12,13 @@ from signals.contract import Bundle
 from signals.errors import InputError, SignalsError, UnknownNameError
 
 
-def run(address: str, *arguments: str) -> Any:
+def run(address: str, *arguments: str, notes: list[str] | None = None) -> Any:
     found = CliRunner().invoke(
         registry, [*arguments, "--registry", address, "--json"], catch_exceptions=False
     )
     assert found.exit_code == 0, found.output
+    if notes is not None:
+        notes += found.stderr.splitlines()
     return json.loads(found.stdout)
 
 
@@ -36,7 +38,9 @@ def test_a_bundle_from_nothing_to_the_street_and_back(
     assert run(address, "init")["revision"] == "0001"
     assert run(address, "add", str(bundle_file), *by)["hash"] == bundle.hash
     assert "--why" in refused(address, "deploy", bundle.hash[:8])
-    assert run(address, "deploy", bundle.hash[:8], *by)["stage"] == "shadow"
+    notes: list[str] = []
+    assert run(address, "deploy", bundle.hash[:8], *by, notes=notes)["stage"] == "shadow"
+    assert len(notes) == 1 and notes[0].startswith("note: drift of readings is not watched")
     row = run(
         address, "deploy", "by-load", "--stage", "canary", "--window", "07:00-09:00",
         "--option", "vetoes=0.1", *by,

@@ -11,10 +11,13 @@ from controllers.ntcip.assignment import Assignment
 from controllers.ntcip.objects import ControlStatus, FlashStatus, PhaseControl, mask_of, numbers_in
 from controllers.virtual.monitor import ConflictMonitor
 from controllers.virtual.rings import Inputs
+from controllers.virtual.unit import Unit
 from signals.detectors import layout
 from signals.errors import InputError
 from signals.junction import Junction
-from tests.controllers.virtual.place import lawful_seconds, run, unit_of
+from signals.plan import Plan
+from tests.controllers.street import BEGIN_S
+from tests.controllers.virtual.place import STEP_S, lawful_seconds, run, short_plan, unit_of
 
 
 def test_the_own_plan_is_lawful_and_keeps_its_cycle(
@@ -29,6 +32,35 @@ def test_the_own_plan_is_lawful_and_keeps_its_cycle(
     shown = [lights for _, lights in rows]
     assert shown[-cycle:] == shown[-2 * cycle : -cycle]
     assert len(set(shown)) > 4
+
+
+def test_a_group_with_two_turns_a_cycle_has_both(crosswalk_net: Path, junction: Junction) -> None:
+    steps = short_plan(junction).ring_a
+    twice = (*steps[:2], steps[0], *steps[2:])
+    plan = Plan("twice", STEP_S * len(twice), 0, twice, twice)
+    plan.validate(junction)
+    unit = Unit(junction, [(0, plan)], float(BEGIN_S))
+    rows: list[tuple[int, str]] = []
+    run(unit, 2 * plan.cycle_s, rows)
+    rows.clear()
+    turns = {
+        p: sum(
+            group.id in now and group.id not in last
+            for (now, _), (last, _) in zip(plan.steps, (plan.steps[-1], *plan.steps), strict=False)
+        )
+        for p, group in enumerate(junction.groups)
+    }
+    assert 2 in turns.values()
+    begun = dict.fromkeys(turns, 0)
+    before = unit.outputs[2]
+    for _ in range(3 * plan.cycle_s):
+        run(unit, 1, rows)
+        greens = unit.outputs[2]
+        for p in turns:
+            begun[p] += bool(greens & ~before & 1 << p)
+        before = greens
+    assert begun == {p: 3 * number for p, number in turns.items()}
+    assert lawful_seconds(crosswalk_net, junction, rows) == [] and unit.monitor.trips == 0
 
 
 def test_free_operation_gaps_out_and_serves_everybody(junction: Junction) -> None:
