@@ -293,7 +293,7 @@ class JunctionLink:
             or guard_state is None
             or command is None
             or command.phase is None
-            or not command.not_before_s <= state.clock_s < command.expires_at_s
+            or not command.holds(state.clock_s)
         ):
             if self._in_control and not self.armed:
                 self._log(f"{self._stamp()} disarmed: the time is up")

@@ -69,7 +69,7 @@ class Command:
         phase_name: Its name.
         not_before_s: Clock time from which it holds (s since midnight).
         expires_at_s: Clock time from which the controller is on its own plan, on the scale of the
-            poll's clock: it does not wrap at midnight.
+            poll's clock: 86402 for a decision of 23:59:57 that lasts 5 s; see `holds`.
         reason: ``kept``, ``changed``, why the guard refuses it now, or `LOCAL_PLAN`.
         why: One line when the reason is `LOCAL_PLAN`, else empty.
         granted: Whether the guard grants the wish at this moment.
@@ -88,6 +88,15 @@ class Command:
     mask: tuple[bool, ...]
     sequence: int
     bundle_hash: str
+
+    def holds(self, clock_s: float) -> bool:
+        """Whether a phase is to be served at a clock time, which may have passed midnight.
+
+        Args:
+            clock_s: The controller's clock (s since midnight, or on beyond a day).
+        """
+        lasts_s = self.expires_at_s - self.not_before_s
+        return self.phase is not None and (clock_s - self.not_before_s) % _DAY_S < lasts_s
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""

@@ -169,11 +169,7 @@ class SimulatedController:
 
     def _wish(self) -> int:
         clock_s, command = self.episode.clock_s, self._command
-        if (
-            command is not None
-            and command.phase is not None
-            and command.not_before_s <= clock_s < command.expires_at_s
-        ):
+        if command is not None and command.phase is not None and command.holds(clock_s):
             return command.phase
         return self._world.plan.wish(self._world.junction, clock_s)
 

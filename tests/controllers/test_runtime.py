@@ -58,6 +58,18 @@ def test_a_command(runtime: JunctionRuntime, bundle: Bundle) -> None:
     assert Command.from_dict(command.to_dict()) == command
 
 
+@pytest.mark.parametrize("made_s", [NOW_S, 86_398.0, 86_400.0 * 3 - 2.0])
+def test_a_command_holds_for_its_seconds_across_midnight_too(
+    runtime: JunctionRuntime, made_s: float
+) -> None:
+    command = runtime.decide(request_of(runtime, clock_s=made_s))
+    on = [command.holds(made_s + second) for second in range(-1, 7)]
+    assert on == [command.holds((made_s + second) % 86_400) for second in range(-1, 7)]
+    assert on == [False, *[True] * 6, False]
+    given_back = runtime.local_plan(request_of(runtime, clock_s=made_s), "a test")
+    assert not any(given_back.holds(made_s + second) for second in range(-1, 7))
+
+
 def test_the_same_request_gives_the_same_command(runtime: JunctionRuntime) -> None:
     request, other = request_of(runtime), request_of(runtime, 0.0)
     first = runtime.decide(request)
