@@ -61,7 +61,11 @@ class Trials:
         self._run = run
         self._share = float(values["compare_share"])
         self._most = int(values["compare_phases"])
-        self._horizon_s = int(values["compare_horizon_s"])
+        # Within less than a cycle, what a long walk keeps waiting is not seen.
+        self._horizons_s = [
+            max(int(values["compare_horizon_s"]), item.plan.cycle_s)
+            for item in run.episode.junctions
+        ]
         self._follow = float(values["compare_follow"])
         junctions = [item.junction for item in run.episode.junctions]
         self._rows = [
@@ -126,7 +130,9 @@ class Trials:
             finally:
                 # No clean-up of any kind: all of it belongs to the parent.
                 os._exit(0)
-        self.simulated_s += min(self._horizon_s, self._run.world.end_s - self._run.episode.clock_s)
+        self.simulated_s += min(
+            self._horizons_s[index], self._run.world.end_s - self._run.episode.clock_s
+        )
         os.close(write)
         data = os.read(read, 8)
         os.close(read)
@@ -138,7 +144,7 @@ class Trials:
         run = self._run
         run.trials, run.task = None, run.trying
         episode = run.episode
-        until_s, lost = episode.clock_s + self._horizon_s, 0.0
+        until_s, lost = episode.clock_s + self._horizons_s[index], 0.0
         while True:
             run.let_pass(wishes, look=False)
             # Looked at every time: who arrives between two looks takes along what was lost since.

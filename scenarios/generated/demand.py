@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from scenarios.cache import digest
 from scenarios.demand import day_file
-from scenarios.generated.drawing import Drawing, Shape, Street
 from scenarios.generated.net import turn_shares
+from scenarios.generated.streets import Drawing, Shape, Street
 from scenarios.network import document, write_text
 from scenarios.vehicles import PEDESTRIAN_TYPE, SPEED_FACTOR_BOUNDS, VEHICLE_TYPES
 
@@ -43,7 +43,7 @@ def walk(drawing: Drawing, start: Street, random: np.random.Generator) -> list[s
     """One way through the net that passes no light twice."""
     for _ in range(_TRIES):
         way, seen, here = [start.id], {start.start}, start
-        while here.end in drawing.lights and here.end not in seen:
+        while here.end not in seen:
             seen.add(here.end)
             choices = turn_shares(drawing, here)
             if not choices:
@@ -98,8 +98,9 @@ class GeneratedDemand:
 
     def _write(self, target: Path, seed: int) -> None:
         random = np.random.default_rng([seed, 43])
-        rows = [VEHICLE_TYPES[_CARS].xml(_CARS), VEHICLE_TYPES["truck"].xml("truck")]
-        movers = sorted([*self._vehicles(random), *self._walkers(random)])
+        kinds = (_CARS, "truck", *(("bus",) if self.drawing.buses_h else ()))
+        rows = [VEHICLE_TYPES[kind].xml(kind) for kind in kinds]
+        movers = sorted([*self._vehicles(random), *self._walkers(random), *self._buses(random)])
         if self.drawing.walkers_h:
             rows.append(PEDESTRIAN_TYPE)
         write_text(target, document("routes", [*rows, *(text for _, text in movers)]))
@@ -125,6 +126,23 @@ class GeneratedDemand:
                         f'<route edges="{" ".join(way)}"/></vehicle>',
                     )
                 number += 1
+
+    def _buses(self, random: np.random.Generator) -> Iterator[tuple[float, str]]:
+        """Straight through on their lane."""
+        drawing = self.drawing
+        for street in drawing.entries if drawing.buses_h else ():
+            if not street.bus_lane:
+                continue
+            way = [street]
+            while ahead := [after for after in turn_shares(drawing, way[-1]) if after[0].bus_lane]:
+                way.append(max(ahead, key=lambda item: item[1])[0])
+            for number, depart_s in enumerate(self._moments(drawing.buses_h, random)):
+                yield (
+                    depart_s,
+                    f'<vehicle id="b{street.id}.{number}" type="bus" depart="{depart_s:.2f}"'
+                    f' departLane="{street.lanes + bool(drawing.walkers_h):d}" departSpeed="max">'
+                    f'<route edges="{" ".join(item.id for item in way)}"/></vehicle>',
+                )
 
     def _walkers(self, random: np.random.Generator) -> Iterator[tuple[float, str]]:
         drawing = self.drawing

@@ -10,127 +10,23 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from scenarios.generated.avenue import avenue
 from scenarios.generated.names import KINDS, GeneratedName
-
-Phasing = Literal["all", "legs", "some"]
-Shape = Literal["flat", "peak", "rising", "falling"]
+from scenarios.generated.streets import Drawing, Street
 
 _LANES = ((1, 2, 3, 4, 5, 6), (0.14, 0.30, 0.26, 0.16, 0.08, 0.06))
 _SPEEDS_KMH = (30.0, 40.0, 50.0, 60.0, 70.0)
-STREET_WIDTH_M = 3.2
-"""Width of a lane (m)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Street:
-    """One direction of a street.
-
-    Attributes:
-        start: Node it comes from.
-        end: Node it leads to.
-        lanes: Lanes all along.
-        speed_mps: Limit (m/s).
-        turns: Weights of going right, through and left at its end.
-        weight: Of the traffic that enters the net, this street's weight; 0 inside.
-    """
-
-    start: str
-    end: str
-    lanes: int
-    speed_mps: float
-    turns: tuple[float, float, float]
-    weight: float
-
-    @property
-    def id(self) -> str:
-        """Edge id of the net."""
-        return f"{self.start}_{self.end}"
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Everything about a generated street.
-
-    Attributes:
-        name: Kind and seed.
-        places: Node to its position (m).
-        lights: Nodes with a light.
-        streets: All directions.
-        phasing: ``all`` compatible sets, the ``legs`` one by one, or ``some`` of the sets.
-        shared_left: Left turns share a lane with through traffic where there are two lanes.
-        walkers_h: People a street crossing and hour; 0 builds no crosswalks.
-        on_call: Crosswalks are served on a call only.
-        right_on_red: Right turns may go on red.
-        busyness: Degree of saturation of the busiest signal group under its plan.
-        shape: Course of the demand.
-        heavy_share: Share of trucks.
-        faults: Short forms of what is wrong with the detectors.
-    """
-
-    name: GeneratedName
-    places: dict[str, tuple[float, float]]
-    lights: tuple[str, ...]
-    streets: tuple[Street, ...]
-    phasing: Phasing
-    shared_left: bool
-    walkers_h: float
-    on_call: bool
-    right_on_red: bool
-    busyness: float
-    shape: Shape
-    heavy_share: float
-    faults: tuple[str, ...]
-
-    def into(self, light: str) -> tuple[Street, ...]:
-        """Streets that lead to a light."""
-        return tuple(street for street in self.streets if street.end == light)
-
-    def out_of(self, light: str) -> tuple[Street, ...]:
-        """Streets that lead away from a light."""
-        return tuple(street for street in self.streets if street.start == light)
-
-    @property
-    def entries(self) -> tuple[Street, ...]:
-        """Streets by which traffic comes in."""
-        return tuple(street for street in self.streets if street.weight > 0.0)
-
-    def length_m(self, street: Street) -> float:
-        """Distance between the ends of a street."""
-        return math.dist(self.places[street.start], self.places[street.end])
-
-    def onward(self, street: Street) -> tuple[tuple[Street, float], ...]:
-        """Streets that may follow, from the rightmost to the leftmost, with the turn (deg)."""
-        return tuple(
-            sorted(
-                (
-                    (after, _turn_deg(self.places, street, after))
-                    for after in self.out_of(street.end)
-                    if after.end != street.start
-                ),
-                key=lambda item: item[1],
-            )
-        )
-
-    def text(self) -> str:
-        """All of it as text, for a content hash."""
-        return repr(self)
-
-
-def _turn_deg(places: dict[str, tuple[float, float]], street: Street, after: Street) -> float:
-    """From -180 (sharp right) over 0 (straight on) to 180."""
-    (x0, y0), (x1, y1), (x2, y2) = (places[n] for n in (street.start, street.end, after.end))
-    before, behind = math.atan2(y1 - y0, x1 - x0), math.atan2(y2 - y1, x2 - x1)
-    return (math.degrees(behind - before) + 180.0) % 360.0 - 180.0
 
 
 def draw(name: GeneratedName) -> Drawing:
     """The street of a name; the same name gives the same street."""
     random = np.random.default_rng([KINDS.index(name.kind), name.seed, 41])
+    if name.kind == "avenue":
+        return avenue(name, random, _faults(random))
     if name.kind == "junction":
         places, lights, pairs = _junction(random)
     else:

@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 from scenarios.demand import HELD_OUT_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
 from signals.errors import InputError, UnknownNameError
 
-Kind = Literal["junction", "corridor", "grid"]
+Kind = Literal["junction", "corridor", "grid", "avenue"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 PREFIX: Final = "generated:"
 _NAME = re.compile(r"^generated:(?P<kind>[a-z]+):(?P<first>\d+)(?:-(?P<last>\d+))?$")
@@ -22,7 +22,8 @@ class GeneratedName:
     """What a name says.
 
     Attributes:
-        kind: ``junction``, ``corridor`` (3 to 5 lights) or ``grid`` (2 x 2 or 3 x 3).
+        kind: ``junction``, ``corridor`` (3 to 5 lights), ``grid`` (2 x 2 or 3 x 3) or ``avenue``
+            (one wide junction with crosswalks, left-turn pockets and sometimes bus lanes).
         seed: Everything about the street follows from it.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scenarios.cache import cache_folder, cached_file, digest
-from scenarios.generated.drawing import STREET_WIDTH_M, Drawing, Street
+from scenarios.generated.streets import STREET_WIDTH_M, Drawing, Street
 from scenarios.network import document, sumo_version, write_text
 from scenarios.sumo_tools import run_program
 
@@ -46,11 +46,14 @@ def plain_xml(drawing: Drawing) -> dict[str, str]:
     walk = f' sidewalkWidth="{SIDEWALK_M:g}"' if drawing.walkers_h else ""
     edges = [
         f'<edge id="{street.id}" from="{street.start}" to="{street.end}"'
-        f' numLanes="{street.lanes}" speed="{street.speed_mps:g}" width="{STREET_WIDTH_M:g}"{walk}'
-        ' disallow="pedestrian tram rail rail_urban"/>'
+        f' numLanes="{street.lanes + street.bus_lane}" speed="{street.speed_mps:g}"'
+        f' width="{STREET_WIDTH_M:g}"{walk} disallow="pedestrian tram rail rail_urban"'
+        + (f'><lane index="{street.lanes}" allow="bus"/></edge>' if street.bus_lane else "/>")
         for street in drawing.streets
     ]
     links = []
+    for street in drawing.continued:
+        links += _widening(drawing, street)
     for light in drawing.lights:
         for street in drawing.into(light):
             links += _connections(drawing, street)
@@ -94,10 +97,30 @@ def _connections(drawing: Drawing, street: Street) -> list[str]:
                 if pair in seen:
                     continue
                 seen.add(pair)
-                rows.append(
-                    f'<connection from="{street.id}" to="{after.id}"'
-                    f' fromLane="{pair[0] + first}" toLane="{pair[1] + first}"/>'
-                )
+                rows.append(_connection(street, after, pair[0] + first, pair[1] + first))
+    for after in kinds[1]:
+        if street.bus_lane and after.bus_lane:
+            rows.append(_connection(street, after, street.lanes + first, after.lanes + first))
+    return rows
+
+
+def _connection(street: Street, after: Street, lane: int, to: int) -> str:
+    return f'<connection from="{street.id}" to="{after.id}" fromLane="{lane}" toLane="{to}"/>'
+
+
+def _widening(drawing: Drawing, after: Street) -> list[str]:
+    """Straight on; a lane more begins on the inside."""
+    first = 1 if drawing.walkers_h else 0
+    rows = []
+    for street in drawing.into(after.start):
+        if street.start == after.end:
+            continue
+        common = min(street.lanes, after.lanes)
+        pairs = [(lane, lane) for lane in range(common)]
+        pairs += [(street.lanes - 1, lane) for lane in range(common, after.lanes)]
+        if street.bus_lane and after.bus_lane:
+            pairs.append((street.lanes, after.lanes))
+        rows += [_connection(street, after, lane + first, to + first) for lane, to in pairs]
     return rows
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from scenarios.generated.demand import Turn
-from scenarios.generated.drawing import Drawing
+from scenarios.generated.streets import Drawing
 from scenarios.importing.plans import lawful_plan
 from scenarios.plan_design import degrees_of, design_of
 from scenarios.progression import Link, Stream, best_difference_s
@@ -58,6 +58,8 @@ def group_ratios(
         total, worst = 0.0, 0.0
         for item in members:
             volume = weights.get(edges_of(item), 0.0) * volume_veh_h * equivalent[item.kind]
+            if item.bus:
+                volume = drawing.buses_h
             total += volume
             worst = max(worst, flow_ratio(volume, lane_veh_h * len(item.lanes)))
         found[group.id] = max(worst, flow_ratio(total, lane_veh_h * len(lanes)))

@@ -13,10 +13,11 @@ import numpy as np
 from scenarios.cache import cache_folder, cached_file, digest
 from scenarios.catalog import SUMO_OPTIONS
 from scenarios.generated.demand import BEGIN_S, END_S, GeneratedDemand, turn_weights
-from scenarios.generated.drawing import Drawing, draw
+from scenarios.generated.drawing import draw
 from scenarios.generated.names import GeneratedName, parse
 from scenarios.generated.net import build_net
 from scenarios.generated.plans import busy_volume_veh_h, plans_of
+from scenarios.generated.streets import Drawing
 from scenarios.importing.schema import ImportedPeriod
 from scenarios.network import sumo_version
 from signals.errors import JunctionError, ScenarioError, UnknownNameError

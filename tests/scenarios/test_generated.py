@@ -6,6 +6,8 @@ pytest.importorskip("sumolib", reason="sumolib is not installed (extra: sim)")
 
 from click.testing import CliRunner
 
+from agents.evaluation.jobs import Job
+from agents.evaluation.run import run_job
 from scenarios.cache import CACHE_VARIABLE
 from scenarios.catalog import find
 from scenarios.demand import HELD_OUT_SEEDS, TRAINING_SEEDS
@@ -43,7 +45,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, monkeypatch):
     assert draw(parse("generated:junction:4")) != draw(parse("generated:junction:3"))
 
 
-@pytest.mark.parametrize("name", ["junction:12", "junction:7", "corridor:1"])
+@pytest.mark.parametrize("name", ["junction:12", "junction:7", "corridor:1", "avenue:4"])
 def test_streets_have_lawful_lights_and_plans(name):
     scenario = find(f"generated:{name}")
     world = scenario.world(None)
@@ -68,6 +70,20 @@ def test_there_is_every_variety_that_is_promised():
         assert len({getattr(item, what) for item in drawn}) > 1
     assert 0.1 < sum(item.walkers_h > 0 for item in drawn) / len(drawn) < 0.5
     assert any(item.faults for item in drawn)
+
+
+def test_avenues_have_crosswalks_pockets_and_bus_lanes():
+    drawn = [draw(parse(f"generated:avenue:{seed}")) for seed in range(40)]
+    assert all(item.walkers_h for item in drawn)
+    assert {len(item.into("J")) for item in drawn} == {3, 4}
+    assert {bool(item.buses_h) for item in drawn} == {True, False}
+    world = fresh("generated:avenue:4").world(None)  # with bus lanes
+    junction = world.junction
+    assert {group.kind for group in junction.groups} == {"vehicle", "bus", "pedestrian"}
+    lengths_m = {lane.id: lane.zone[0].end_m - lane.zone[0].start_m for lane in junction.lanes}
+    assert min(lengths_m.values()) < 100.0 and all(len(lane.zone) for lane in junction.lanes)
+    result = run_job(Job("generated:avenue:4", None, "fixed_time", 1, duration_s=600))
+    assert result.metrics.vehicles > 300 and result.metrics.pedestrian_delay_s
 
 
 def test_names():
