@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -34,10 +33,6 @@ MAX_AGE_S = 10.0
 GRACE_S = 1.0
 """A command outlives the decision interval by this, for the next poll's travel (s)."""
 _DAY_S = 86_400.0
-_ENCODERS = 256
-"""Sets of junctions whose common encoder is kept: gateways ask for the same ones every time."""
-_COMES_AGAIN = 2
-"""A set of junctions that was asked about so often gets a common encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,76 +310,51 @@ class JunctionRuntime:
         )
 
 
-class Together:
-    """Decides for many junctions at once, each exactly as it would be decided alone."""
+def explain_all(asked: Sequence[tuple[JunctionRuntime, DecisionRequest]]) -> list[Decision]:
+    """Decide for many junctions at once, each exactly as it would be decided alone.
 
-    def __init__(self) -> None:
-        self._encoder = lru_cache(_ENCODERS)(lambda specs: Encoder(specs))
-        self._seen: Counter[tuple[ObservationSpec, ...]] = Counter()
+    Args:
+        asked: Runtimes and what they are asked; a runtime may be asked more than once.
+    """
+    found: dict[int, Decision] = {}
+    together: list[int] = []
+    for row, (runtime, request) in enumerate(asked):
+        if not isinstance(runtime.agent, OnnxPolicy):
+            found[row] = runtime.explain(request)
+        elif why := runtime.unusable(request):
+            found[row] = Decision(runtime.local_plan(request, why), None)
+        else:
+            together.append(row)
+    pairs = [asked[row] for row in together]
+    try:
+        decisions = _explain_together(pairs) if len(pairs) > 1 else []
+    except Exception:  # alone, each says what is wrong with it
+        decisions = []
+    if not decisions:
+        decisions = [runtime.explain(request) for runtime, request in pairs]
+    found.update(zip(together, decisions, strict=True))
+    return [found[row] for row in range(len(asked))]
 
-    def explain(
-        self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]], lasting: bool = True
-    ) -> list[Decision]:
-        """One decision for each request.
 
-        Args:
-            asked: Runtimes and what they are asked; a runtime may be asked more than once.
-            lasting: The same set may be asked about again; sets of chance get no common encoder.
-        """
-        found: dict[int, Decision] = {}
-        rows: list[int] = []
-        for row, (runtime, request) in enumerate(asked):
-            if not isinstance(runtime.agent, OnnxPolicy):
-                found[row] = runtime.explain(request)
-            elif why := runtime.unusable(request):
-                found[row] = Decision(runtime.local_plan(request, why), None)
-            else:
-                rows.append(row)
-        try:
-            self._decide(asked, rows, found, lasting)
-        except Exception:  # alone, each says what is wrong with it
-            for row in rows:
-                found[row] = asked[row][0].explain(asked[row][1])
-        return [found[row] for row in range(len(asked))]
-
-    def _decide(
-        self,
-        asked: Sequence[tuple[JunctionRuntime, DecisionRequest]],
-        rows: Sequence[int],
-        found: dict[int, Decision],
-        lasting: bool,
-    ) -> None:
-        if not rows:
-            return
-        observations = self._observations([asked[row] for row in rows], lasting)
-        alike: dict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
-        for place, row in enumerate(rows):
-            policy = cast(OnnxPolicy, asked[row][0].agent)
-            alike[id(policy.session), observations[place].serves.shape].append(place)
-        for places in alike.values():
-            policy = cast(OnnxPolicy, asked[rows[places[0]]][0].agent)
-            wishes = policy.decide_many([observations[place] for place in places])
-            for place, wish in zip(places, wishes, strict=True):
-                runtime, request = asked[rows[place]]
-                command = runtime.command(request, wish, observations[place])
-                found[rows[place]] = Decision(command, observations[place])
-
-    def _observations(
-        self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]], lasting: bool
-    ) -> Sequence[Observation]:
-        specs = tuple([runtime.spec for runtime, _ in asked])
-        # A common encoder costs as much as a dozen encodings: only for those that come again.
-        if not lasting or self._seen[specs] < _COMES_AGAIN:
-            if lasting:
-                if len(self._seen) >= 4 * _ENCODERS:
-                    self._seen.clear()
-                self._seen[specs] += 1
-            return [
-                runtime.spec.encode(request.readings, request.state) for runtime, request in asked
-            ]
-        return self._encoder(specs).observations(
-            [request.readings for _, request in asked], [request.state for _, request in asked]
-        )
+def _explain_together(asked: Sequence[tuple[JunctionRuntime, DecisionRequest]]) -> list[Decision]:
+    encoder = Encoder([runtime.spec for runtime, _ in asked])
+    observations = encoder.observations(
+        [request.readings for _, request in asked], [request.state for _, request in asked]
+    )
+    alike: dict[int, list[int]] = defaultdict(list)
+    for row, (runtime, _) in enumerate(asked):
+        alike[id(cast(OnnxPolicy, runtime.agent).session)].append(row)
+    wishes = [0] * len(asked)
+    for rows in alike.values():
+        policy = cast(OnnxPolicy, asked[rows[0]][0].agent)
+        for row, wish in zip(
+            rows, policy.decide_many([observations[row] for row in rows]), strict=True
+        ):
+            wishes[row] = wish
+    return [
+        Decision(runtime.command(request, wish, observation), observation)
+        for (runtime, request), wish, observation in zip(asked, wishes, observations, strict=True)
+    ]
 
 
 def observation_sha256(observation: Observation) -> str:

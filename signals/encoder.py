@@ -2,8 +2,7 @@
 
 It first gathers the readings by movement, in physical units (`Measures`, what classical agents
 read), then scales them into fixed bounds (what a learned policy reads). The rows of all junctions
-stand one below the other, so that a network costs few array operations; every sum runs in the order
-of a junction's own detectors, so that a junction gets the same bytes alone and among others.
+stand one below the other, see `signals.places`, so that many cost few array operations.
 """
 
 from __future__ import annotations
@@ -16,29 +15,53 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from signals.detectors import FIELDS, MAX_GAP_S, DetectorKind, DetectorSpec, Readings
+from signals.detectors import FIELDS, MAX_GAP_S, Readings
 from signals.features import (
     ELAPSED_S,
     MOVEMENT_FEATURES,
-    PHASE_FEATURES,
-    QUEUE_M,
-    RECENT_S,
-    SPEED_MPS,
-    VEHICLE_SPACE_M,
-    VEHICLES,
-    WAITING,
     Maxima,
     Measures,
     Observation,
 )
-from signals.junction import Junction
 from signals.lights import CLEARANCE, GREEN, GuardState, Options
+from signals.places import (
+    ALIVE,
+    CELLS,
+    COUNT,
+    DEAD,
+    GAP,
+    HIGHEST,
+    LOWEST,
+    MOMENT,
+    SPEED,
+    SUMS,
+    TOTALS,
+    WEIGHT,
+    joined,
+)
 
 if TYPE_CHECKING:
     from signals.observation import ObservationSpec
 
-_SUMMED: tuple[DetectorKind, ...] = ("near_zone", "far_zone", "stop_loop", "exit", "pedestrian")
+_DYNAMIC = MOVEMENT_FEATURES.index("near_vehicles")
+"""The features before are those of the street and do not change."""
 _MEASURES = tuple(field.name for field in fields(Measures))
+_SHOWN = np.array(
+    [
+        _MEASURES.index(name)
+        for name in (
+            *("near", "near_stopped", "far", "far_stopped", "near", "far", "queue_m"),
+            *("near_speed_mps", "far_speed_mps", "occupied", "gap_s"),
+            *("exit", "exit_stopped", "waiting"),
+        )
+    ]
+)
+"""Measures that the first of the others are made of; those of the lights come behind."""
+_RECENT = MOVEMENT_FEATURES.index("recent") - _DYNAMIC
+_STOP = TOTALS.index(("stop_loop", COUNT))
+_WEIGHTS, _MOMENTS = slice(2 * len(TOTALS), 2 * len(TOTALS) + 2), slice(-4, -2)
+_OCCUPIED = -2
+_LIGHTS = len(_SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +69,13 @@ class Encoded:
     """Arrays of all junctions, one below the other.
 
     Attributes:
-        measures: Per movement.
+        measures: (16, all movements) float64, see `Measures`.
         movements: (all movements, F) float32.
         phases: (all phases, G) float32.
         mask: (all phases,) float32.
     """
 
-    measures: Measures
+    measures: NDArray[np.float64]
     movements: NDArray[np.float32]
     phases: NDArray[np.float32]
     mask: NDArray[np.float32]
@@ -67,97 +90,11 @@ class Encoder:
 
     def __init__(self, specs: Sequence[ObservationSpec]) -> None:
         self.specs = tuple(specs)
-        junctions = [spec.junction for spec in specs]
-        self._movement_ends = np.cumsum([len(item.movements) for item in junctions])
-        self._phase_ends = np.cumsum([len(item.phases) for item in junctions])
-        self._size = int(self._movement_ends[-1])
-        self._detectors(specs)
-        self._movements(specs)
-        self._phases(specs)
-
-    def _detectors(self, specs: Sequence[ObservationSpec]) -> None:
-        """Which detectors each measure of each movement is made of."""
-        pairs: dict[DetectorKind, list[tuple[int, int]]] = {}
-        row = column = 0
-        for spec in specs:
-            for kind, members in memberships(spec.junction, spec.detectors).items():
-                pairs.setdefault(kind, []).extend((row + m, column + d) for m, d in members)
-            row += len(spec.junction.movements)
-            column += len(spec.detectors)
-        self._first = np.array(
-            [FIELDS.index(item.fields[0]) for spec in specs for item in spec.detectors],
-            dtype=np.intp,
-        )
-        self._rows = np.arange(column)
-        table = {kind: _columns(pairs.get(kind, [])) for kind in (*_SUMMED, "advance_loop")}
-        self._pairs = table
-        self._summed_rows = np.concatenate(
-            [table[kind][0] + number * self._size for number, kind in enumerate(_SUMMED)]
-        )
-        self._summed = np.concatenate([table[kind][1] for kind in _SUMMED])
-        self._size_of = np.bincount(self._summed_rows, minlength=len(_SUMMED) * self._size)
-        own = [table[kind] for kind in table]
-        self._own_rows = np.concatenate([rows for rows, _ in own])
-        self._own = np.concatenate([columns for _, columns in own])
-        sizes = np.maximum(np.bincount(self._own_rows, minlength=self._size), 1.0)
-        self._own_share = (1.0 / sizes)[self._own_rows]
-        kinds: tuple[DetectorKind, ...] = ("near_zone", "far_zone", "stop_loop", "advance_loop")
-        self._lists = {kind: _padded(table[kind], self._size, column) for kind in kinds}
-        length_m = np.array([item.length_m for spec in specs for item in spec.detectors])
-        self._room = [
-            np.maximum(self._sum(kind, length_m) / VEHICLE_SPACE_M, 1.0)
-            for kind in ("near_zone", "far_zone", "exit")
-        ]
-
-    def _sum(self, kind: DetectorKind, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows, columns = self._pairs[kind]
-        return _sums(rows, values[columns], self._size)
-
-    def _movements(self, specs: Sequence[ObservationSpec]) -> None:
-        limits: list[float] = []
-        group_of: list[int] = []
-        max_red: list[float] = []
-        for spec in specs:
-            junction = spec.junction
-            speeds = {lane.id: lane.speed_mps for lane in junction.lanes}
-            for movement in junction.movements:
-                own = [speeds[lane] for lane in movement.lanes if lane in speeds]
-                limits.append(max(own, default=SPEED_MPS))
-                group_of.append(len(max_red) + junction.group_index[movement.group])
-            max_red += [
-                float(junction.timing.groups[group.id].max_red_s) for group in junction.groups
-            ]
-        self._limit_mps = np.array(limits)
-        self._group_of = np.array(group_of, dtype=np.intp)
-        self._max_red_s = np.array(max_red)
+        self._places = joined([spec.places for spec in specs])
+        self._size = len(self._places.limit_mps)
         self._static = np.concatenate([spec.static_features for spec in specs])
-
-    def _phases(self, specs: Sequence[ObservationSpec]) -> None:
-        count = int(self._phase_ends[-1])
-        self._phase = np.zeros(count, dtype=np.intp)
-        self._junction = np.zeros(count, dtype=np.intp)
-        self._sizes = np.zeros(count, dtype=np.intp)
-        self._bases = np.zeros(count, dtype=np.intp)
-        tables: dict[str, list[NDArray[np.float32]]] = {}
-        pairs: list[tuple[int, int]] = []
-        row = base = groups = 0
-        for number, spec in enumerate(specs):
-            phases = spec.junction.phases
-            rows = slice(row, row + len(phases))
-            self._phase[rows] = np.arange(len(phases))
-            self._junction[rows] = number
-            self._sizes[rows] = len(phases)
-            self._bases[rows] = base
-            for name, table in spec.phase_tables.items():
-                tables.setdefault(name, []).append(table.ravel())
-            index = spec.junction.group_index
-            for phase in phases:
-                pairs += [(row + phase.index, groups + index[group]) for group in phase.groups]
-            row += len(phases)
-            base += len(phases) ** 2
-            groups += len(spec.junction.groups)
-        self._tables = {name: np.concatenate(parts) for name, parts in tables.items()}
-        self._phase_groups = _padded(_columns(pairs), count, groups)
+        self._movements = _slices([len(spec.static_features) for spec in specs])
+        self._phases = _slices([len(spec.serves) for spec in specs])
 
     def encode(
         self,
@@ -172,16 +109,22 @@ class Encoder:
             states: Lights and timers of each junction.
             options: What may be wished at each junction; None asks the guards.
         """
-        measures = self.measure(values)
         if options is None:
             options = [s.guard.options(state) for s, state in zip(self.specs, states, strict=True)]
-        masks = [item.mask for item in options]
-        mask = np.array(list(chain.from_iterable(masks)), dtype=np.float32)
-        waiting = _together([state.waiting_s for state in states])
+        mask = np.array(list(chain.from_iterable([item.mask for item in options])), np.float32)
+        measures = self._gathered(values)
+        lights = [
+            chain.from_iterable([state.indications for state in states]),
+            chain.from_iterable([state.elapsed_s for state in states]),
+            chain.from_iterable([state.waiting_s for state in states]),
+        ]
+        groups = np.array(list(chain.from_iterable(lights)), np.float64).reshape(len(lights), -1)
+        groups[2] /= self._places.max_red_s
+        groups[2].clip(0.0, 1.0, out=groups[2])
         return Encoded(
             measures,
-            self._movement_array(measures, states, waiting),
-            self._phase_array(states, waiting, mask),
+            self._movement_array(measures, groups),
+            self._phase_array(states, groups[2], mask),
             mask,
         )
 
@@ -200,24 +143,22 @@ class Encoder:
             else np.concatenate([item.values for item in readings])
         )
         found = self.encode(values, states)
-        result = []
-        columns = [getattr(found.measures, name) for name in _MEASURES]
-        movement = phase = 0
-        for number, spec in enumerate(self.specs):
-            rows = slice(movement, movement := int(self._movement_ends[number]))
-            own = slice(phase, phase := int(self._phase_ends[number]))
-            result.append(
+        return tuple(
+            [
                 Observation(
-                    measures=Measures(*[column[rows] for column in columns]),
-                    state=states[number],
-                    time_s=readings[number].time_s,
+                    measures=Measures(*found.measures[:, rows]),
+                    state=state,
+                    time_s=reading.time_s,
                     movements=found.movements[rows],
                     phases=found.phases[own],
                     serves=spec.serves,
                     mask=found.mask[own],
                 )
-            )
-        return tuple(result)
+                for spec, reading, state, rows, own in zip(
+                    self.specs, readings, states, self._movements, self._phases, strict=True
+                )
+            ]
+        )
 
     def measure(self, values: NDArray[np.float64]) -> Measures:
         """Gather readings by movement, see `Measures`.
@@ -225,110 +166,93 @@ class Encoder:
         Args:
             values: (all detectors, fields) readings.
         """
-        dead = np.isnan(values[self._rows, self._first])
-        clean = np.where(np.isnan(values), 0.0, values)
-        rows, columns, size = self._summed_rows, self._summed, len(_SUMMED) * self._size
-        counted = np.bincount(rows, clean[columns, 0], minlength=size)
-        halted = np.bincount(rows, clean[columns, 1], minlength=size)
-        alive = np.bincount(rows, ~dead[columns], minlength=size)
-        scale = np.divide(self._size_of, alive, out=np.ones(size), where=alive > 0)
-        count = (counted * scale).reshape(len(_SUMMED), self._size)
-        stopped = (halted * scale).reshape(len(_SUMMED), self._size)
-        near, far, stop, exits, walk = range(len(_SUMMED))
-        gaps = np.append(np.where(np.isnan(values[:, 5]), MAX_GAP_S, values[:, 5]), MAX_GAP_S)
-        queues, occupied = np.append(clean[:, 2], 0.0), np.append(clean[:, 4], 0.0)
-        lists = self._lists
-        return Measures(
-            near=count[near],
-            near_stopped=stopped[near],
-            far=count[far],
-            far_stopped=stopped[far],
-            queue_m=queues[lists["near_zone"]].max(axis=1) + queues[lists["far_zone"]].max(axis=1),
-            near_speed_mps=self._mean("near_zone", values[:, 3], clean),
-            far_speed_mps=self._mean("far_zone", values[:, 3], clean),
-            occupied=occupied[lists["stop_loop"]].max(axis=1),
-            occupancy=self._occupancy(clean[:, 4], alive.reshape(len(_SUMMED), self._size)[stop]),
-            gap_s=gaps[lists["stop_loop"]].min(axis=1),
-            advance_gap_s=gaps[lists["advance_loop"]].min(axis=1),
-            passed=count[stop],
-            exit=count[exits],
-            exit_stopped=stopped[exits],
-            waiting=stopped[walk],
-            missing=_sums(self._own_rows, dead[self._own] * self._own_share, self._size),
-        )
+        return Measures(*self._gathered(values))
 
-    def _occupancy(
-        self, occupied: NDArray[np.float64], alive: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        total = self._sum("stop_loop", occupied)
-        share: NDArray[np.float64] = np.divide(
-            total, alive, out=np.zeros(self._size), where=alive > 0
+    def _gathered(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(16, movements) the measures, in their order."""
+        places, size, count = self._places, self._size, len(TOTALS)
+        cells = self._cells(values)
+        added = cells.take(places.summed) * places.shares
+        sums = np.bincount(places.sums, added, minlength=size * SUMS)
+        sums = np.ascontiguousarray(sums.reshape(size, SUMS).T)
+        answering = sums[count : 2 * count]
+        any_answers = answering > 0
+        weights, moments = sums[_WEIGHTS], sums[_MOMENTS]
+        highest = np.zeros(size * len(HIGHEST))
+        highest[places.highest_rows] = np.maximum.reduceat(
+            cells.take(places.highest), places.highest_starts
         )
-        return share
+        lowest = np.full(size * len(LOWEST), MAX_GAP_S)
+        lowest[places.lowest_rows] = np.minimum.reduceat(
+            cells.take(places.lowest), places.lowest_starts
+        )
+        near_queue, far_queue, on_loop = highest.reshape(size, len(HIGHEST)).T
+        scale = np.ones((count, size))
+        np.divide(places.sizes, answering, out=scale, where=any_answers)
+        totals = sums[:count] * scale
+        table = np.empty((len(_MEASURES), size))
+        table[0:4] = totals[0:4]
+        np.add(near_queue, far_queue, out=table[4])
+        table[5:7] = places.limit_mps
+        np.divide(moments, weights, out=table[5:7], where=weights > 0)
+        table[7] = on_loop
+        table[8] = 0.0
+        np.divide(sums[_OCCUPIED], answering[_STOP], out=table[8], where=any_answers[_STOP])
+        table[9:11] = lowest.reshape(size, len(LOWEST)).T
+        table[11:15] = totals[4:8]
+        table[15] = sums[-1]
+        return table
 
-    def _mean(
-        self, kind: DetectorKind, speeds: NDArray[np.float64], clean: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        weight = np.where(np.isnan(speeds), 0.0, clean[:, 0])
-        total = self._sum(kind, weight)
-        speed = self._sum(kind, weight * clean[:, 3])
-        result: NDArray[np.float64] = np.divide(
-            speed, total, out=self._limit_mps.copy(), where=total > 0
-        )
-        return result
+    def _cells(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What is known of each detector, flattened, see `signals.places`."""
+        gone = np.isnan(values)
+        cells = np.empty((len(values), CELLS))
+        fields = cells[:, : len(FIELDS)]
+        fields[:] = values
+        np.copyto(fields, 0.0, where=gone)
+        dead = gone.take(self._places.first)
+        cells[:, DEAD] = dead
+        cells[:, ALIVE] = ~dead
+        # A zone without vehicles has no speed.
+        weight = np.where(gone[:, SPEED], 0.0, fields[:, COUNT])
+        cells[:, WEIGHT] = weight
+        np.multiply(weight, fields[:, SPEED], out=cells[:, MOMENT])
+        np.minimum(np.where(gone[:, GAP], MAX_GAP_S, values[:, GAP]), MAX_GAP_S, out=cells[:, GAP])
+        return cells.ravel()
 
     def _movement_array(
-        self, measures: Measures, states: Sequence[GuardState], waiting: NDArray[np.float64]
+        self, measures: NDArray[np.float64], groups: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        shown = _together([state.indications for state in states])[self._group_of]
-        elapsed = _together([state.elapsed_s for state in states])[self._group_of]
-        columns = (
-            measures.near / VEHICLES,
-            measures.near_stopped / VEHICLES,
-            measures.far / VEHICLES,
-            measures.far_stopped / VEHICLES,
-            measures.near / self._room[0],
-            measures.far / self._room[1],
-            measures.queue_m / QUEUE_M,
-            measures.near_speed_mps / SPEED_MPS,
-            measures.far_speed_mps / SPEED_MPS,
-            measures.occupied,
-            1.0 - measures.gap_s / RECENT_S,
-            measures.exit / self._room[2],
-            measures.exit_stopped / self._room[2],
-            measures.waiting / WAITING,
-            shown == GREEN,
-            shown == CLEARANCE,
-            elapsed / ELAPSED_S,
-            (waiting / self._max_red_s)[self._group_of],
-            measures.missing,
-        )
+        shown, elapsed, red_share = groups.take(self._places.group_of, axis=1)
+        features = np.empty((len(_SHOWN) + 5, self._size))
+        features[:_LIGHTS] = measures.take(_SHOWN, axis=0)
+        features[_LIGHTS] = shown == GREEN
+        features[_LIGHTS + 1] = shown == CLEARANCE
+        features[_LIGHTS + 2] = elapsed
+        features[_LIGHTS + 3] = red_share
+        features[_LIGHTS + 4] = measures[-1]
+        features /= self._places.scales
+        np.subtract(1.0, features[_RECENT], out=features[_RECENT])
         table = self._static.copy()
-        first = MOVEMENT_FEATURES.index("near_vehicles")
-        dynamic = np.stack(columns, axis=1, dtype=np.float64, casting="unsafe")
-        table[:, first:] = dynamic.clip(0.0, 1.0)
+        table[:, _DYNAMIC:] = features.clip(0.0, 1.0, out=features).T
         return table
 
     def _phase_array(
         self,
         states: Sequence[GuardState],
-        waiting: NDArray[np.float64],
+        red_share: NDArray[np.float64],
         mask: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        table = np.zeros((len(mask), len(PHASE_FEATURES)), dtype=np.float32)
-        now = np.array([state.phase for state in states], dtype=np.intp)[self._junction]
-        held = np.array([state.held_s for state in states])[self._junction]
-        current = self._phase == now
-        table[:, 0] = current
-        table[:, 1] = current & (held > 0)
-        table[:, 2] = np.where(current, np.minimum(held / ELAPSED_S, 1.0), 0.0)
+        given = list(zip(self.specs, self._phases, states, strict=True))
+        table = np.concatenate([spec.phase_features[state.phase] for spec, _, state in given])
+        now = [own.start + state.phase for _, own, state in given]
+        held = np.array([state.held_s for state in states], np.float64)
+        table[now, 1] = held > 0
+        table[now, 2] = np.minimum(held / ELAPSED_S, 1.0)
         table[:, 3] = mask
-        cell = self._bases + now * self._sizes + self._phase
-        table[:, 4] = self._tables["change"][cell]
-        table[:, 5] = self._tables["walk"][cell]
-        share = np.append((waiting / self._max_red_s).clip(0.0, 1.0), 0.0)
-        table[:, 6] = share[self._phase_groups].max(axis=1)
-        table[:, 7] = self._tables["keeps_green"][cell]
+        table[:, 6] = np.maximum.reduceat(
+            red_share.take(self._places.phase_groups), self._places.phase_starts
+        )
         return table
 
 
@@ -360,52 +284,12 @@ class Padder:
         return {name: array.reshape(len(array), -1) for name, array in found.items()}
 
 
-def memberships(
-    junction: Junction, detectors: Sequence[DetectorSpec]
-) -> dict[DetectorKind, list[tuple[int, int]]]:
-    """By kind of detector, the pairs (movement, detector) that belong together."""
-    found: dict[DetectorKind, list[tuple[int, int]]] = {}
-    on: dict[tuple[DetectorKind, str], list[int]] = {}
-    for column, spec in enumerate(detectors):
-        subject = spec.movement or spec.id.partition("/")[2]
-        on.setdefault((spec.kind, subject), []).append(column)
-    kinds = dict.fromkeys(spec.kind for spec in detectors)
-    for row, movement in enumerate(junction.movements):
-        exits = {piece.lane for piece in movement.exits}
-        for kind in kinds:
-            watched = {movement.id} | (exits if kind == "exit" else set(movement.lanes))
-            columns = sorted(column for item in watched for column in on.get((kind, item), ()))
-            found.setdefault(kind, []).extend((row, column) for column in columns)
-    return found
-
-
-def _columns(
-    pairs: Sequence[tuple[int, int]],
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    table = np.array(pairs, dtype=np.intp).reshape(-1, 2)
-    return table[:, 0].copy(), table[:, 1].copy()
-
-
-def _padded(
-    pairs: tuple[NDArray[np.intp], NDArray[np.intp]], rows: int, nothing: int
-) -> NDArray[np.intp]:
-    """(rows, most) the columns of each row, filled up with ``nothing``."""
-    lists: list[list[int]] = [[] for _ in range(rows)]
-    for row, column in zip(*pairs, strict=True):
-        lists[row].append(int(column))
-    most = max(1, max((len(item) for item in lists), default=1))
-    return np.array([item + [nothing] * (most - len(item)) for item in lists], dtype=np.intp)
-
-
 def _places(sizes: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Junction, and row within it, of each row of the arrays."""
     junction = np.repeat(np.arange(len(sizes)), sizes)
     return junction, np.concatenate([np.arange(size) for size in sizes])
 
 
-def _sums(rows: NDArray[np.intp], weights: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    return np.bincount(rows, weights, minlength=size).astype(np.float64, copy=False)
-
-
-def _together(parts: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
-    return np.array(list(chain.from_iterable(parts)), dtype=np.float64)
+def _slices(sizes: Sequence[int]) -> list[slice]:
+    ends = np.cumsum(sizes).tolist()
+    return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]

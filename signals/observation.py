@@ -29,6 +29,7 @@ from signals.features import (
 from signals.guard import Guard
 from signals.junction import Junction
 from signals.lights import GuardState
+from signals.places import Places, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,7 +71,7 @@ class ObservationSpec:
                 serves[phase.index, column] = movement.group in phase.groups
         serves.setflags(write=False)
         self.serves = serves
-        self.phase_tables = self._phase_tables()
+        self.phase_features = self._phase_features()
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -126,6 +127,11 @@ class ObservationSpec:
         return self._encoder.measure(readings.values)
 
     @cached_property
+    def places(self) -> Places:
+        """Where the encoder finds what belongs to this junction."""
+        return places_of(self.junction, self.detectors)
+
+    @cached_property
     def _encoder(self) -> Encoder:
         return Encoder((self,))
 
@@ -138,36 +144,35 @@ class ObservationSpec:
             table[row, MOVEMENT_FEATURES.index("lanes")] = min(lanes / LANES, 1.0)
         return table
 
-    def _phase_tables(self) -> dict[str, NDArray[np.float32]]:
-        """Per pair of phases (from, to): time to change, walk to serve, groups that stay green."""
+    def _phase_features(self) -> tuple[NDArray[np.float32], ...]:
+        """For each present phase, the features (P, G) of all phases, without those that change."""
         phases, timing = self.junction.phases, self.junction.timing
-        size = len(phases)
-        tables = {
-            name: np.zeros((size, size), dtype=np.float32)
-            for name in ("change", "walk", "keeps_green")
-        }
         walkers = {group.id for group in self.junction.groups if group.kind == "pedestrian"}
+        found = []
         for before in phases:
+            table = np.zeros(self.shapes["phases"], dtype=np.float32)
+            table[before.index, PHASE_FEATURES.index("current")] = 1.0
             for after in phases:
                 leaving = set(before.groups) - set(after.groups) - walkers
                 entering = (set(after.groups) - set(before.groups)) & walkers
-                tables["change"][before.index, after.index] = (
-                    max((timing.intergreen_s(group) for group in leaving), default=0) / CHANGE_S
+                change_s = max((timing.intergreen_s(group) for group in leaving), default=0)
+                walk_s = max(
+                    (
+                        timing.groups[group].min_green_s + timing.groups[group].clearance_s
+                        for group in entering
+                    ),
+                    default=0,
                 )
-                tables["walk"][before.index, after.index] = (
-                    max(
-                        (
-                            timing.groups[group].min_green_s + timing.groups[group].clearance_s
-                            for group in entering
-                        ),
-                        default=0,
-                    )
-                    / WALK_S
-                )
-                tables["keeps_green"][before.index, after.index] = len(
-                    set(before.groups) & set(after.groups)
-                ) / len(after.groups)
-        return {name: np.clip(table, 0.0, 1.0) for name, table in tables.items()}
+                stays = len(set(before.groups) & set(after.groups)) / len(after.groups)
+                for name, value in (
+                    ("change", change_s / CHANGE_S),
+                    ("walk", walk_s / WALK_S),
+                    ("keeps_green", stays),
+                ):
+                    table[after.index, PHASE_FEATURES.index(name)] = min(max(value, 0.0), 1.0)
+            table.setflags(write=False)
+            found.append(table)
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able description for a contract: hash, shapes and feature names."""

