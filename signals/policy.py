@@ -71,30 +71,50 @@ class OnnxPolicy:
         return run_session(self.session, feed, single)
 
     def decide(self, observation: Observation, clock_s: float) -> int:
-        """The open phase with the best score, see `agents.base.Agent.decide`."""
-        return int(np.argmax(self.scores(observation.arrays())))
+        """The open phase with the best score, see `agents.base.Agent.decide`.
+
+        Where only one phase is open there is nothing to choose, and nothing is scored.
+        """
+        wish = only_open(observation)
+        return int(np.argmax(self.scores(observation.arrays()))) if wish is None else wish
 
     def decide_many(self, observations: Sequence[Observation]) -> list[int]:
-        """Wishes for observations of one shape, the same that `decide` gives one by one.
+        """Wishes for many observations, the same that `decide` gives one by one.
 
         Sums over a batch may round otherwise; where two phases are nearly equal, the observation
         is scored by itself.
 
         Args:
-            observations: Of junctions with as many movements and phases.
+            observations: Of any junctions; those of one shape are scored together.
 
         Raises:
             WorkError: The network fails, or a score is not a number.
         """
-        arrays = [observation.arrays() for observation in observations]
-        scores = self.scores({name: np.stack([item[name] for item in arrays]) for name in INPUTS})
-        wishes: list[int] = scores.argmax(axis=1).tolist()
-        if scores.shape[1] > 1:
-            best = np.partition(scores, -2, axis=1)[:, -2:]
-            near = best[:, 1] - best[:, 0] <= _NEAR * np.maximum(1.0, np.abs(best[:, 1]))
-            for row in np.flatnonzero(near).tolist():
-                wishes[row] = self.decide(observations[row], 0.0)
+        wishes: list[int] = [0] * len(observations)
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for row, observation in enumerate(observations):
+            wish = only_open(observation)
+            if wish is None:
+                alike.setdefault(observation.serves.shape, []).append(row)
+            else:
+                wishes[row] = wish
+        for rows in alike.values():
+            arrays = [observations[row].arrays() for row in rows]
+            stacked = {name: np.stack([item[name] for item in arrays]) for name in INPUTS}
+            scores = self.scores(stacked)
+            best = np.sort(scores, axis=1)[:, -2:]
+            near = best[:, -1] - best[:, 0] <= _NEAR * np.maximum(1.0, np.abs(best[:, -1]))
+            for row, wish, is_near in zip(
+                rows, scores.argmax(axis=1).tolist(), near.tolist(), strict=True
+            ):
+                wishes[row] = self.decide(observations[row], 0.0) if is_near else wish
         return wishes
+
+
+def only_open(observation: Observation) -> int | None:
+    """The phase that is open alone, None where there is a choice or nothing is open."""
+    mask = observation.mask.tolist()
+    return mask.index(1.0) if mask.count(1.0) == 1 else None
 
 
 def open_session(policy: bytes, what: str) -> Any:

@@ -2,15 +2,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
-from controllers.runtime import LOCAL_PLAN, Command, DecisionRequest, JunctionRuntime
+from controllers.runtime import (
+    LOCAL_PLAN,
+    Command,
+    DecisionRequest,
+    JunctionRuntime,
+    explain_all,
+    observation_sha256,
+)
 from signals.contract import Bundle
 from signals.detectors import Readings
 from signals.errors import ContractError, ServiceError
 from signals.observation import Observation
+from signals.policy import OnnxPolicy
 
 NOW_S = 30_000.0
 
@@ -113,6 +122,59 @@ def test_a_failing_policy_means_the_local_plan(bundle: Bundle, answer: int | Exc
     assert command.phase is None and command.reason == LOCAL_PLAN
     assert "\n" not in command.why
     assert any(command.mask)
+
+
+def drawn(runtime: JunctionRuntime, seed: int) -> DecisionRequest:
+    """A request with readings and lights of its own, some detectors silent."""
+    draw = np.random.default_rng(seed)
+    values = draw.integers(0, 5, (len(runtime.spec.detectors), 6)).astype(np.float64)
+    values[draw.random(values.shape) < 0.2] = np.nan
+    guard = runtime.spec.guard
+    state = guard.start(0)
+    for second in range(int(draw.integers(1, 200))):
+        state, _ = guard.tick(state, second // 20 % len(runtime.junction.phases))
+    return DecisionRequest(Readings(NOW_S, values), state, NOW_S, seed)
+
+
+def test_many_are_decided_as_each_alone(runtime: JunctionRuntime, bundle: Bundle) -> None:
+    other = JunctionRuntime.from_bundle(bundle)  # a session of its own
+    asked = [
+        ((runtime, other)[seed % 2], request)
+        for seed in range(40)
+        for request in (drawn(runtime, seed),)
+    ]
+    asked.append((runtime, request_of(runtime, age_s=60.0)))
+    alone = [item.explain(request) for item, request in asked]
+    together = explain_all(asked)
+    assert [item.command for item in together] == [item.command for item in alone]
+    assert len({item.command.phase for item in alone}) > 2
+    for one, found in zip(alone[:-1], together, strict=False):
+        assert one.observation is not None and found.observation is not None
+        assert observation_sha256(one.observation) == observation_sha256(found.observation)
+
+
+def test_the_network_is_asked_only_where_there_is_a_choice(
+    runtime: JunctionRuntime, bundle: Bundle
+) -> None:
+    class Counted:
+        def __init__(self, session: Any) -> None:
+            self.session, self.asked = session, 0
+
+        def run(self, *given: Any) -> Any:
+            self.asked += 1
+            return self.session.run(*given)
+
+    policy = OnnxPolicy(bundle)
+    session = policy.session
+    choices = 0
+    policy.session = counted = Counted(session)
+    for seed in range(40):
+        request = drawn(runtime, seed)
+        observation = runtime.spec.encode(request.readings, request.state)
+        choices += observation.mask.sum() > 1
+        wish = policy.decide(observation, NOW_S)
+        assert wish == np.argmax(OnnxPolicy(bundle, session).scores(observation.arrays()))
+    assert 0 < counted.asked == choices < 40
 
 
 def test_a_wish_that_the_guard_refuses_is_told(bundle: Bundle) -> None:
