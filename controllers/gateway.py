@@ -20,6 +20,8 @@ _RETRY_PART = 0.05
 _AWAY_S = 1.0
 """Pause before a controller that does not answer is tried again (s)."""
 _LOCKSTEP_PAUSE_S = 0.002
+_LOCKSTEP_WATCH_S = 0.02
+"""The same where nothing is commanded, so that nobody waits for us."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class Gateway:
         began = time.monotonic()
         seen = await link.second()
         if self._rhythm.lockstep:
-            return 0.0 if seen else _LOCKSTEP_PAUSE_S if link.connected else 0.1
+            if not link.connected:
+                return 0.1
+            return 0.0 if seen else _LOCKSTEP_PAUSE_S if link.in_control else _LOCKSTEP_WATCH_S
         second_s = 1.0 / self._rhythm.speed
         if not link.connected:
             return _AWAY_S * second_s

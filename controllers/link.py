@@ -120,6 +120,11 @@ class JunctionLink:
         return self._connected
 
     @property
+    def in_control(self) -> bool:
+        """Whether the controller follows its orders."""
+        return self._in_control
+
+    @property
     def armed(self) -> bool:
         """Whether it may command the controller."""
         return self._armed_until_s > self._age_s

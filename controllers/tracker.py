@@ -37,8 +37,11 @@ class Tracker:
 
     @property
     def known(self) -> bool:
-        """Whether it is known for every group how long it has been red."""
-        return all(self._seen)
+        """Whether it is known for every group that has to be served how long it has been red."""
+        return all(
+            seen or (not self._recall and group in self._walkers)
+            for group, seen in enumerate(self._seen)
+        )
 
     @property
     def joined(self) -> bool:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from structlog.typing import FilteringBoundLogger
 
-from controllers.registry.database import where, writing
+from controllers.registry.database import reading, where, writing
 from controllers.registry.journal import Journal, rows_of
 from controllers.registry.tables import DECISION_COLUMNS, EVENT_COLUMNS
 from signals.errors import RegistryError
@@ -53,6 +53,7 @@ class Writer:
         self._flush_s = flush_s
         self._stop = threading.Event()
         self._turn = threading.Lock()
+        self._telling = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="registry-writer", daemon=True)
 
     def start(self) -> None:
@@ -80,12 +81,14 @@ class Writer:
         """
         with self._turn:
             try:
-                for file in self.journal.take():
+                files = self.journal.take()
+                for file in files:
                     self._write(file)
+                if self.away and not files:
+                    with reading(self._engine) as connection:
+                        connection.execute(text("SELECT 1"))
             except RegistryError as error:
-                if not self.away:
-                    self.away = str(error)
-                    self._log.error("registry lost", error=self.away)
+                self.lost(str(error))
                 return False
             except OSError as error:
                 self._log.error("journal", error=str(error))
@@ -94,6 +97,17 @@ class Writer:
                 self.away = ""
                 self._log.warning("registry back", registry=where(self._engine))
             return True
+
+    def lost(self, why: str) -> None:
+        """Note that the database does not answer: said once until it is back.
+
+        Args:
+            why: What it, or the way to it, said.
+        """
+        with self._telling:
+            before, self.away = self.away, self.away or why
+        if not before:
+            self._log.error("registry lost", error=why)
 
     def _run(self) -> None:
         pause_s = self._flush_s

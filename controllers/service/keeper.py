@@ -70,7 +70,9 @@ class Keeper:
                 prune(service.registry, self._keep_days, Author(SERVICE, "retention"))
             self._away = False
         except RegistryError as error:
-            if not self._away:
+            if service.writer is not None:
+                service.writer.lost(str(error))
+            elif not self._away:
                 service.log.error("registry cannot be followed", error=str(error))
             self._away = True
         except SignalsError as error:

@@ -79,6 +79,7 @@ class Loop:
         seed: Demand day.
         speed: Most seconds of the controllers in one second, 0 without a limit.
         lockstep: Commands drive the clock.
+        interval_s: Decision interval of the bundles (s).
     """
 
     folder: Path
@@ -89,6 +90,7 @@ class Loop:
     seed: int = 1
     speed: float = 0.0
     lockstep: bool = True
+    interval_s: int = 5
     processes: dict[str, Process] = field(default_factory=dict)
     url: str = ""
 
@@ -98,30 +100,15 @@ class Loop:
         for junction, plan in zip(self.world.junctions, self.world.plans, strict=True):
             file = self.folder / f"{junction.id}.bundle"
             timed = TimedPlan(self.world.period, self.world.begin_s, self.world.end_s, plan)
-            contract = Contract.promise("closed loop", junction, (timed,), self.policy, 5)
+            contract = Contract.promise(
+                "closed loop", junction, (timed,), self.policy, self.interval_s
+            )
             write_bundle(file, contract, self.policy, signing_key())
             self.bundles.append(file)
         if self.registry:
-            where = ("--registry", self.registry, "--why", "closed loop")
             self.call("registry", "init", "--registry", self.registry)
             for file in self.bundles:
-                added = json.loads(self.call("registry", "add", file, *where, "--json"))
-                self.call(
-                    "registry",
-                    "deploy",
-                    _hash(added),
-                    "--stage",
-                    "deploy",
-                    *where,
-                    "--option",
-                    "stale=1",
-                    "--option",
-                    "vetoes=1",
-                    "--option",
-                    "drift=1",
-                    "--option",
-                    "worse=false",
-                )
+                self.deploy(file)
             made = self.call(
                 "registry",
                 "keys",
@@ -131,11 +118,19 @@ class Loop:
                 "controller",
                 "--junction",
                 "*",
-                *where,
+                *("--registry", self.registry, "--why", "closed loop"),
                 "--json",
             )
             key = self.folder / "gateway.key"
             key.write_text(_key(json.loads(made)), encoding="utf-8")
+
+    def deploy(self, file: Path) -> None:
+        """Put a bundle into the registry and in charge, without limits that would step back."""
+        where = ("--registry", self.registry, "--why", "closed loop")
+        added = json.loads(self.call("registry", "add", file, *where, "--json"))
+        unlimited = ("stale=1", "vetoes=1", "drift=1", "worse=false")
+        options = (part for limit in unlimited for part in ("--option", limit))
+        self.call("registry", "deploy", _hash(added), "--stage", "deploy", *where, *options)
 
     def call(self, *arguments: object) -> str:
         done = subprocess.run(
@@ -286,19 +281,24 @@ class Loop:
         if not self.registry:
             text = (self.folder / "decisions.jsonl").read_text(encoding="utf-8")
             return len(text.splitlines())
-        from sqlalchemy import create_engine
-        from sqlalchemy import text as sql
+        with self._database() as connection:
+            return int(connection.exec_driver_sql("SELECT COUNT(*) FROM decisions").scalar() or 0)
 
-        url = self.registry
-        if url.startswith("postgresql://"):
-            url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-        else:
-            url = f"sqlite:///{url}"
-        engine = create_engine(url)
+    def audited(self) -> dict[str, int]:
+        """What the registry's audit holds, counted."""
+        with self._database() as connection:
+            return tally(
+                [str(row[0]) for row in connection.exec_driver_sql("SELECT what FROM audit")]
+            )
+
+    @contextmanager
+    def _database(self) -> Iterator[Any]:
+        from controllers.registry.database import open_engine
+
+        engine = open_engine(self.registry)
         with engine.connect() as connection:
-            count = connection.execute(sql("SELECT COUNT(*) FROM decisions")).scalar()
+            yield connection
         engine.dispose()
-        return int(count or 0)
 
 
 def _hash(added: Any) -> str:
@@ -393,7 +393,9 @@ def inside_the_environment(
     from signals.simulation.sumo_backend import SumoBackend
 
     folder.mkdir(exist_ok=True)
-    policies = [OnnxPolicy(read_bundle(file)) for file in bundles]
+    read = [read_bundle(file) for file in bundles]
+    (interval_s,) = {bundle.contract.decision_interval_s for bundle in read}
+    policies = [OnnxPolicy(bundle) for bundle in read]
     episode = Episode(world, SumoBackend())
     rounded = [TableSteps(junction) for junction in world.junctions]
     trips = folder / "tripinfo.xml"
@@ -402,7 +404,7 @@ def inside_the_environment(
         episode.start(seed, RunOptions(trips_file=trips))
         wishes = [0] * len(policies)
         while not episode.finished:
-            if (episode.clock_s - world.begin_s) % 5 == 0:
+            if (episode.clock_s - world.begin_s) % interval_s == 0:
                 readings = episode.read_all()
                 if steps:
                     readings = tuple(step(own) for step, own in zip(rounded, readings, strict=True))
