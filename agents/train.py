@@ -218,8 +218,10 @@ class Trainer:
         random = np.random.default_rng([self._plan.seed, 61])
         places = self._places()
         tasks: list[RolloutTask] = []
-        if str(self._values["action_model"]) == "split":
-            return tasks  # what a teacher wishes for is no action of that model
+        # What a teacher wishes for is no action of the split model; and weights that were given know
+        # more than a classical agent would teach them.
+        if str(self._values["action_model"]) == "split" or self._plan.first:
+            return tasks
         for number in range(count if teachers else 0):
             scenario, period = places[number % len(places)]
             day = TRAINING_SEEDS.start + int(random.integers(len(TRAINING_SEEDS)))

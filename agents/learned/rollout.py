@@ -49,7 +49,8 @@ class RolloutTask:
             ``teach`` lets ``teacher`` decide, now and then interrupted by any open phase;
             ``compare`` takes the best phase and tries out the others, see `Comparisons`.
         values: Hyperparameters: ``decision_interval_s``, ``reward``, ``gamma``, ``width``,
-            ``walkers_low``, ``walkers_high``, ``action_model``.
+            ``walkers_low``, ``walkers_high``, ``action_model``; where phases are compared, also
+            ``compare_interval_s``, which then stands for ``decision_interval_s``.
         weights: Of the scorer; not needed to teach.
         epsilon: Chance that a choice is random.
         teacher: Classical agent.
@@ -215,6 +216,8 @@ class Run:
         self.episode = Episode(world, SumoBackend(), features_only=not self.teaching)
         self.random = np.random.default_rng([task.seed, task.day])
         self.interval_s = int(values["decision_interval_s"])
+        if task.behaviour in ("compare", "teach") and "compare_interval_s" in values:
+            self.interval_s = int(values["compare_interval_s"])
         self.gamma = float(values["gamma"])
         self.reward = reward_named(str(values["reward"]))
         self.lost_scale_s = LOST_SCALE_S
