@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 from controllers.registry.database import check, open_engine
@@ -75,7 +75,7 @@ class Settings:
 @contextmanager
 def assembled(
     settings: Settings, log: FilteringBoundLogger | None = None
-) -> Iterator[tuple[Service, FastAPI]]:
+) -> Iterator[tuple[Service, ASGIApp]]:
     """A service that follows its registry, until the end of the block.
 
     Args:
@@ -118,7 +118,7 @@ def assembled(
         yield service, app
 
 
-def worker() -> FastAPI:
+def worker() -> ASGIApp:
     """The application of one of several workers, made from the environment."""
     stack = ExitStack()
     service, app = stack.enter_context(assembled(Settings.from_environment()))

@@ -56,31 +56,30 @@ def first_problem(errors: Any, skip: int) -> str:
     return f"{where}: {text}" if where else text
 
 
+def answer_to(service: Service, method: str, path: str, error: Exception) -> Response:
+    """Write down what went wrong with a call, and give its answer."""
+    if isinstance(error, HTTPException):
+        service.telemetry.refused(error.status_code)
+        text = f"{method} {path}: {error.detail}"
+        return refusal(error.status_code, text, dict(error.headers or {}))
+    if isinstance(error, RequestValidationError | SignalsError):
+        if isinstance(error, SignalsError):
+            status, text = status_of(error), str(error)
+        else:
+            status, text = 422, first_problem(error.errors(), skip=1)
+        service.log.warning("refused", path=path, status=status, error=text)
+        service.telemetry.refused(status)
+        return refusal(status, text)
+    service.log.error("internal error", path=path, error=repr(error))
+    service.telemetry.refused(500)
+    return refusal(500, "internal error; the controller stays on its own plan")
+
+
 def handle(app: FastAPI, service: Service) -> None:
     """Let the application answer errors so."""
 
-    @app.exception_handler(SignalsError)
-    async def refused(request: Request, error: SignalsError) -> Response:
-        status = status_of(error)
-        service.log.warning("refused", path=request.url.path, status=status, error=str(error))
-        service.telemetry.refused(status)
-        return refusal(status, str(error))
+    async def refused(request: Request, error: Exception) -> Response:
+        return answer_to(service, request.method, request.url.path, error)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        text = first_problem(error.errors(), skip=1)
-        service.log.warning("refused", path=request.url.path, status=422, error=text)
-        service.telemetry.refused(422)
-        return refusal(422, text)
-
-    @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> Response:
-        text = f"{request.method} {request.url.path}: {error.detail}"
-        service.telemetry.refused(error.status_code)
-        return refusal(error.status_code, text, dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def broken(request: Request, error: Exception) -> Response:
-        service.log.error("internal error", path=request.url.path, error=repr(error))
-        service.telemetry.refused(500)
-        return refusal(500, "internal error; the controller stays on its own plan")
+    for kind in (SignalsError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, refused)

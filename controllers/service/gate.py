@@ -144,6 +144,16 @@ def needs(least: str) -> Any:
     return Depends(check)
 
 
+def check_speaker(holder: Holder, junction: str) -> None:
+    """Refuse a caller that may not speak for the junction.
+
+    Raises:
+        HTTPException: 403.
+    """
+    if not holder.speaks_for(junction):
+        raise HTTPException(403, f"this key may not speak for junction {junction[:200]}")
+
+
 def speaker(request: Request, junction: str) -> Holder:
     """The caller, if it may speak for the junction.
 
@@ -151,8 +161,7 @@ def speaker(request: Request, junction: str) -> Holder:
         HTTPException: 403.
     """
     holder = holder_of(request)
-    if not holder.speaks_for(junction):
-        raise HTTPException(403, f"this key may not speak for junction {junction[:200]}")
+    check_speaker(holder, junction)
     return holder
 
 

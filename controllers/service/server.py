@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from structlog.typing import EventDict, FilteringBoundLogger
 
 from signals.errors import InputError, PortError
@@ -119,7 +119,7 @@ class Tls:
 
 
 def run(
-    app: FastAPI,
+    app: ASGIApp,
     sock: socket.socket,
     logger: FilteringBoundLogger,
     started: Callable[[], None],
@@ -178,7 +178,7 @@ def run_workers(
 
 
 def _config(
-    app: FastAPI | str, tls: Tls | None, workers: int = 1, factory: bool = False
+    app: ASGIApp | str, tls: Tls | None, workers: int = 1, factory: bool = False
 ) -> uvicorn.Config:
     return uvicorn.Config(
         app,
