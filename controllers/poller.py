@@ -196,14 +196,17 @@ class Exchange:
         poll: dict[str, Any] = {
             "sequence": request.sequence,
             "clock_s": request.clock_s,
-            "readings": request.readings.to_dict(self._spec.detectors),
+            "readings": {
+                "time_s": request.readings.time_s,
+                "values": request.readings.to_values(self._spec.detectors),
+            },
             "state": request.state.to_dict(),
             "spec_hash": self._spec_hash,
             "session": self._session,
         }
         if self._bundle_hash is not None:
             poll["bundle_hash"] = self._bundle_hash
-        return json.dumps(poll, allow_nan=False).encode()
+        return json.dumps(poll, allow_nan=False, separators=(",", ":")).encode()
 
     def failed(self, error: Exception) -> Answer:
         """The answer when there was none."""

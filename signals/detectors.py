@@ -160,6 +160,14 @@ class Readings:
             }
         return {"time_s": self.time_s, "detectors": table}
 
+    def to_values(self, detectors: tuple[DetectorSpec, ...]) -> list[float | None]:
+        """Short form: the fields of all detectors, one after the other, None where missing."""
+        return [
+            None if math.isnan(value) else value
+            for spec, row in zip(detectors, self.values.tolist(), strict=True)
+            for value in [row[FIELDS.index(name)] for name in spec.fields]
+        ]
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], detectors: tuple[DetectorSpec, ...]) -> Readings:
         """Inverse of `to_dict`. Detectors that are left out are missing, not zero.
@@ -216,6 +224,7 @@ class ReadingsReader:
     def __init__(self, detectors: tuple[DetectorSpec, ...]) -> None:
         self._detectors = detectors
         self._rows = {spec.id: row for row, spec in enumerate(detectors)}
+        self._blank = np.full(len(detectors) * len(FIELDS), np.nan)
         self._names: list[str] = []
         self._order: tuple[NDArray[np.intp], NDArray[np.float64]] | None = None
         self._lengths: list[int] = []
@@ -283,17 +292,18 @@ class ReadingsReader:
         kinds = set(map(type, values))
         if not kinds <= _VALUES:
             return None
-        found = np.array(values, dtype=np.float64)  # None becomes NaN
-        if (found < 0.0).any() or (found > most).any():
+        try:
+            found = np.array(values, dtype=np.float64)  # None becomes NaN
+        except OverflowError:
             return None
-        if float in kinds and np.count_nonzero(found != found) != values.count(None):
-            return None  # a NaN was sent
-        return found
+        sound = np.count_nonzero((found >= 0.0) & (found <= most))
+        silent = values.count(None) if type(None) in kinds else 0
+        return found if sound + silent == len(values) else None
 
     def _filled(
         self, time_s: float, found: NDArray[np.float64], spots: NDArray[np.intp]
     ) -> Readings:
-        table = np.full(len(self._detectors) * len(FIELDS), np.nan)
+        table = self._blank.copy()
         table[spots] = found
         return Readings(float(time_s), table.reshape(len(self._detectors), len(FIELDS)))
 
