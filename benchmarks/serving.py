@@ -13,10 +13,10 @@ judged like the others, but their latency is told apart, since caches fill then.
 error, p99 under 250 ms, flat memory, every decision in the registry (SQLite, or ``--registry`` for
 another one, made anew).
 
-``single``: junctions that each poll on a connection of their own, one poll after the other, against
-a bare FastAPI route that echoes the same body (``async def echo(body: dict[str, Any])``), each in
-one process under the same server, taking turns. It asks for at least half the echo's throughput,
-with keys asked and every decision recorded.
+``single``: junctions that each poll on a connection of their own, one poll after the other, in the
+short form unless ``--long`` is given, against a bare FastAPI route that echoes the same body
+(``async def echo(body: dict[str, Any])``), each in one process under the same server, taking turns.
+It asks for at least half the echo's throughput, with keys asked and every decision recorded.
 
 Both end with exit code 1 when something that is asked for is missed.
 """
@@ -388,7 +388,8 @@ def report(
         f"recorded {recorded}, {spool} bytes left in the spool; memory "
         f"{median(middle) if middle else 0:.0f} MB in the middle, "
         f"{median(end) if end else 0:.0f} MB at the end (x {growth:.3f}); service "
-        f"{spent_s / seconds:.2f} processors, generator {result['cpu_s'] / seconds:.2f}"
+        f"{spent_s / seconds:.2f} processors ({1e6 * spent_s / max(1, result['answered']):.0f} "
+        f"microseconds a decision), generator {result['cpu_s'] / seconds:.2f}"
     )
     print("missed: " + "; ".join(missed) if missed else "all that is asked for is kept")
     raise SystemExit(1 if missed else 0)
@@ -465,7 +466,8 @@ with listen("127.0.0.1", 0) as sock:
 @main.command()
 @click.option("--seconds", type=click.IntRange(4), default=30, show_default=True)
 @click.option("--connections", type=click.IntRange(1, 64), default=8, show_default=True)
-def single(seconds: int, connections: int) -> None:
+@click.option("--long", is_flag=True, help="Readings by name instead of the short form.")
+def single(seconds: int, connections: int, long: bool) -> None:
     """Poll one junction as fast as it answers, against an echo."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seoul-load-")))
@@ -476,28 +478,36 @@ def single(seconds: int, connections: int) -> None:
         registry = Registry(engine)
         found = streets(connections)
         fill(registry, found, folder)
-        polls = [polls_of(junction, seed, True) for seed, (junction, _) in enumerate(found)]
+        polls = [polls_of(junction, seed, long) for seed, (junction, _) in enumerate(found)]
         key, _ = registry.add_key("gateway", "admin", BY)
         echo = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
         stack.callback(echo.wait, 30)
         stack.callback(echo.terminate)
         assert echo.stdout is not None
         echo_port = int(echo.stdout.readline().rpartition(":")[2])
-        port, _ = stack.enter_context(service(address, 1, folder / "log"))
+        port, members = stack.enter_context(service(address, 1, folder / "log"))
         wait(port, 1)
         rates: dict[str, list[float]] = {"decisions": [], "echo": []}
+        costs: dict[str, list[float]] = {"decisions": [], "echo": []}
         number = 0
         for turn in range(max(2, seconds // 4)):
-            for name, at in (("decisions", port), ("echo", echo_port)):
+            for name, at, own in (
+                ("decisions", port, members()),
+                ("echo", echo_port, [echo.pid]),
+            ):
+                used_s = cpu_s(own)
                 done, took_s = asyncio.run(hammer(at, name == "echo", key, polls, number, 2.0))
                 number += done + connections
                 if turn:  # the first turn warms up
                     rates[name].append(done / took_s)
+                    costs[name].append(1e6 * (cpu_s(own) - used_s) / done)
         decisions, echoes = median(rates["decisions"]), median(rates["echo"])
         size = sum(len(item.at(0)) - len(item.before) for item in polls) / len(polls)
         print(
             f"polls of {size / 1000:.1f} kB, {connections} connections: "
-            f"{decisions:.0f} decisions/s, {echoes:.0f} echoes/s, ratio {decisions / echoes:.2f}"
+            f"{decisions:.0f} decisions/s, {echoes:.0f} echoes/s, ratio {decisions / echoes:.2f}; "
+            f"{median(costs['decisions']):.0f} and {median(costs['echo']):.0f} microseconds of "
+            "processor time each"
         )
         raise SystemExit(0 if decisions >= SHARE * echoes else 1)
 

@@ -277,9 +277,13 @@ class JunctionRuntime:
             return f"readings are {age_s:.1f} s old, allowed are {self._max_age_s:g} s"
         if age_s < -self._max_age_s:
             return f"readings are {-age_s:.1f} s ahead of the controller's clock"
-        if np.isinf(readings.values).any():
+        lowest, highest = (
+            np.fmin.reduce(readings.values, None),
+            np.fmax.reduce(readings.values, None),
+        )
+        if lowest == -math.inf or highest == math.inf:
             return "a reading is infinite"
-        if np.isnan(readings.values).all():
+        if math.isnan(highest):
             return "no detector answers"
         contradiction = self.spec.guard.contradiction(request.state)
         return f"the lights contradict each other: {contradiction}" if contradiction else ""

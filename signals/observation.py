@@ -29,7 +29,7 @@ from signals.features import (
 from signals.guard import Guard
 from signals.junction import Junction
 from signals.lights import GuardState
-from signals.places import Places, places_of
+from signals.places import Part, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -127,9 +127,9 @@ class ObservationSpec:
         return self._encoder.measure(readings.values)
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> Part:
         """Where the encoder finds what belongs to this junction."""
-        return places_of(self.junction, self.detectors)
+        return part_of(self.junction, self.detectors)
 
     @cached_property
     def _encoder(self) -> Encoder:

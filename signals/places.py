@@ -1,15 +1,16 @@
 """Where the measures and features of each movement and phase come from.
 
-Each junction has its `Places` once: index arrays that count from its own first row. Those of
-several junctions, one below the other, are the same arrays moved on by the rows above, so that any
-set of junctions is encoded in a few array operations, without preparation. Every sum runs in the
+Each junction has its `Part` once: index arrays that count from its own first row. Those of several
+junctions, one below the other, are the same arrays moved on by the rows above, so that any set of
+junctions is encoded in a few array operations, without preparation. Every sum runs in the
 order of a junction's own detectors: a junction gets the same bytes alone and among others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ LOWEST: tuple[Source, ...] = (("stop_loop", GAP), ("advance_loop", GAP))
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The places of a junction, or of several.
+    """The places of some junctions, one below the other.
 
     Cells are counted through a table (detectors, `CELLS`), sums through one (movements, `SUMS`).
 
@@ -71,73 +72,79 @@ class Places:
         first: Reading that tells whether a detector answers, of each.
         summed: Cells that are added up.
         sums: The sum that each is added to.
-        shares: What each counts there: 1, but for the share missing.
-        sizes: (`TOTALS`, movements) detectors that belong to each sum.
         highest: Cells of which the highest counts.
         highest_starts: Where those of each row below begin.
         highest_rows: Their movement and number among `HIGHEST`.
         lowest: Cells of which the lowest counts.
         lowest_starts: Where those of each row below begin.
         lowest_rows: Their movement and number among `LOWEST`.
-        limit_mps: Speed on each movement's empty lanes (m/s).
-        scales: (19, movements) what makes a feature of 1.
         group_of: Group of each movement.
-        max_red_s: Longest red of each group (s).
         phase_groups: Groups of the phases, one phase after the other.
         phase_starts: Where those of each phase begin.
+        shares: What each of `summed` counts: 1, but for the share missing.
+        sizes: (`TOTALS`, movements) detectors that belong to each sum.
+        limit_mps: Speed on each movement's empty lanes (m/s).
+        scales: (19, movements) what makes a feature of 1.
+        max_red_s: Longest red of each group (s).
     """
 
     first: Indices
     summed: Indices
     sums: Indices
-    shares: NDArray[np.float64]
-    sizes: NDArray[np.float64]
     highest: Indices
     highest_starts: Indices
     highest_rows: Indices
     lowest: Indices
     lowest_starts: Indices
     lowest_rows: Indices
-    limit_mps: NDArray[np.float64]
-    scales: NDArray[np.float64]
     group_of: Indices
-    max_red_s: NDArray[np.float64]
     phase_groups: Indices
     phase_starts: Indices
+    shares: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    limit_mps: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    max_red_s: NDArray[np.float64]
 
 
-_MOVED_BY: Mapping[str, tuple[str, int]] = {
-    "first": ("first", len(FIELDS)),
-    "summed": ("first", CELLS),
-    "sums": ("limit_mps", SUMS),
-    "highest": ("first", CELLS),
-    "highest_starts": ("highest", 1),
-    "highest_rows": ("limit_mps", len(HIGHEST)),
-    "lowest": ("first", CELLS),
-    "lowest_starts": ("lowest", 1),
-    "lowest_rows": ("limit_mps", len(LOWEST)),
-    "group_of": ("max_red_s", 1),
-    "phase_groups": ("max_red_s", 1),
-    "phase_starts": ("phase_groups", 1),
-}
-"""Every junction above moves these indices on by the length of that array, so many times."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one junction has of `Places`.
+
+    Attributes:
+        indices: The index arrays, in the order of `Places`, int32.
+        lengths: Of each of them.
+        rows: By how much each moves on in the junctions below.
+        numbers: The other arrays, in the order of `Places`.
+    """
+
+    indices: tuple[Indices, ...]
+    lengths: tuple[int, ...]
+    rows: tuple[int, ...]
+    numbers: tuple[NDArray[np.float64], ...]
 
 
-def joined(parts: Sequence[Places]) -> Places:
-    """The places of several junctions, one below the other."""
-    found: dict[str, NDArray[Any]] = {}
-    for name in Places.__slots__:
-        arrays = [getattr(part, name) for part in parts]
-        found[name] = np.concatenate(arrays, axis=-1)
-        if name in _MOVED_BY:
-            rows, times = _MOVED_BY[name]
-            sizes = np.array([len(getattr(part, rows)) for part in parts], dtype=np.intp)
-            above = (sizes.cumsum() - sizes) * times
-            found[name] = found[name] + above.repeat([len(array) for array in arrays])
-    return Places(**found)
+def joined(parts: Sequence[Part]) -> Places:
+    """The places of junctions, one below the other."""
+    lengths = np.array([part.lengths for part in parts], dtype=np.intp)
+    rows = np.array([part.rows for part in parts], dtype=np.intp)
+    above = rows.cumsum(axis=0) - rows
+    kinds = range(lengths.shape[1])
+    # One kind of array after the other, each through all junctions.
+    indices = np.concatenate(
+        [part.indices[kind] for kind in kinds for part in parts], dtype=np.intp
+    )
+    indices += above.T.ravel().repeat(lengths.T.ravel())
+    ends = lengths.sum(axis=0).cumsum()
+    numbers = zip(*[part.numbers for part in parts], strict=True)
+    arrays: list[NDArray[Any]] = [
+        *np.split(indices, ends[:-1]),
+        *[np.concatenate(own, axis=-1) for own in numbers],
+    ]
+    return Places(*arrays)
 
 
-def places_of(junction: Junction, detectors: Sequence[DetectorSpec]) -> Places:
+def part_of(junction: Junction, detectors: Sequence[DetectorSpec]) -> Part:
     """The places of one junction.
 
     Args:
@@ -145,34 +152,43 @@ def places_of(junction: Junction, detectors: Sequence[DetectorSpec]) -> Places:
         detectors: Its detectors, in the order of its readings.
     """
     members = memberships(junction, detectors)
-    size = len(junction.movements)
+    size, groups = len(junction.movements), len(junction.groups)
     index = junction.group_index
-    phase_groups = [[index[group] for group in phase.groups] for phase in junction.phases]
-    timing = junction.timing.groups
-    max_red_s = np.array([float(timing[group.id].max_red_s) for group in junction.groups])
+    firsts = [
+        row * len(FIELDS) + FIELDS.index(item.fields[0]) for row, item in enumerate(detectors)
+    ]
+    cells = len(detectors) * CELLS
     sums, summed, shares = _sums(members, size)
-    highest_rows, highest = _extremes(members, HIGHEST, size)
-    lowest_rows, lowest = _extremes(members, LOWEST, size)
-    return Places(
-        first=_indices(
-            row * len(FIELDS) + FIELDS.index(item.fields[0]) for row, item in enumerate(detectors)
+    highest_rows, highest = _extremes(members, HIGHEST)
+    lowest_rows, lowest = _extremes(members, LOWEST)
+    phase_groups = [[index[group] for group in phase.groups] for phase in junction.phases]
+    found: list[tuple[Sequence[int], int]] = [
+        (firsts, len(detectors) * len(FIELDS)),
+        (summed, cells),
+        (sums, size * SUMS),
+        (_flat(highest), cells),
+        (_starts(highest), len(_flat(highest))),
+        (highest_rows, size * len(HIGHEST)),
+        (_flat(lowest), cells),
+        (_starts(lowest), len(_flat(lowest))),
+        (lowest_rows, size * len(LOWEST)),
+        ([index[movement.group] for movement in junction.movements], groups),
+        (_flat(phase_groups), groups),
+        (_starts(phase_groups), len(_flat(phase_groups))),
+    ]
+    timing = junction.timing.groups
+    return Part(
+        # Half as large: a city keeps thousands of junctions.
+        indices=tuple([np.array(numbers, dtype=np.int32) for numbers, _ in found]),
+        lengths=tuple([len(numbers) for numbers, _ in found]),
+        rows=tuple([rows for _, rows in found]),
+        numbers=(
+            np.array(shares),
+            np.array([_per_movement(members[kind], size) for kind, _ in TOTALS]),
+            _limits_mps(junction),
+            _scales(members, [item.length_m for item in detectors], size),
+            np.array([float(timing[group.id].max_red_s) for group in junction.groups]),
         ),
-        summed=_indices(summed),
-        sums=_indices(sums),
-        shares=np.array(shares),
-        sizes=np.array([_per_movement(members[kind], size) for kind, _ in TOTALS]),
-        highest=_flat(highest),
-        highest_starts=_starts(highest),
-        highest_rows=_indices(highest_rows),
-        lowest=_flat(lowest),
-        lowest_starts=_starts(lowest),
-        lowest_rows=_indices(lowest_rows),
-        limit_mps=_limits_mps(junction),
-        scales=_scales(members, [item.length_m for item in detectors], size),
-        group_of=_indices(index[movement.group] for movement in junction.movements),
-        max_red_s=max_red_s,
-        phase_groups=_flat(phase_groups),
-        phase_starts=_starts(phase_groups),
     )
 
 
@@ -216,9 +232,7 @@ def _sums(
 
 
 def _extremes(
-    members: Mapping[DetectorKind, Sequence[tuple[int, int]]],
-    sources: Sequence[Source],
-    size: int,
+    members: Mapping[DetectorKind, Sequence[tuple[int, int]]], sources: Sequence[Source]
 ) -> tuple[list[int], list[list[int]]]:
     """Rows (movement and source) that have detectors, and the cells of each."""
     cells: dict[int, list[int]] = {}
@@ -278,15 +292,9 @@ def _per_movement(
     return found
 
 
-def _indices(numbers: Iterable[int]) -> Indices:
-    # Half as large: a city keeps thousands of junctions.
-    return np.array(list(numbers), dtype=np.int32)
+def _flat(lists: Sequence[Sequence[int]]) -> list[int]:
+    return [number for item in lists for number in item]
 
 
-def _flat(lists: Sequence[Sequence[int]]) -> Indices:
-    return _indices(number for item in lists for number in item)
-
-
-def _starts(lists: Sequence[Sequence[int]]) -> Indices:
-    sizes = np.array([len(item) for item in lists], dtype=np.int32)
-    return (sizes.cumsum() - sizes).astype(np.int32)
+def _starts(lists: Sequence[Sequence[int]]) -> list[int]:
+    return list(accumulate([len(item) for item in lists[:-1]], initial=0)) if lists else []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +33,8 @@ class Served:
         bundle: Verified and trusted.
         runtime: Decides.
         ranges: Of the training observations.
+        queue_cells: Readings that tell how many vehicles stand.
+        stop_cells: Readings that count vehicles at the stop lines.
         stage: Of the deployment.
         options: Of the deployment.
         deployment: Its number in the registry, None without one.
@@ -42,21 +43,26 @@ class Served:
     bundle: Bundle
     runtime: JunctionRuntime
     ranges: TrainedRanges
-    queue_rows: NDArray[np.intp]
-    stop_rows: NDArray[np.intp]
+    queue_cells: NDArray[np.intp]
+    stop_cells: NDArray[np.intp]
     stage: str = "deploy"
     options: RolloutOptions = RolloutOptions()  # noqa: RUF009  frozen
     deployment: int | None = None
 
     def queued(self, readings: Readings) -> float | None:
         """Vehicles that stand, as far as the video zones see; None when none of them answers."""
-        return _sum(readings.values[self.queue_rows, FIELDS.index("stopped")])
+        stopped = readings.values.take(self.queue_cells)
+        total = float(stopped.sum())
+        if total == total:
+            return total if len(stopped) else None
+        known = stopped[~np.isnan(stopped)]
+        return float(known.sum()) if len(known) else None
 
     def passed(self, readings: Readings) -> float | None:
         """Vehicles that crossed the stop lines since the loops were switched on."""
-        counts = readings.values[self.stop_rows, FIELDS.index("count")]
+        total = float(readings.values.take(self.stop_cells).sum())
         # A silent loop would look like vehicles that were taken back.
-        return None if np.isnan(counts).any() else float(counts.sum())
+        return total if total == total else None
 
 
 class City:
@@ -182,15 +188,13 @@ class City:
             bundle=bundle,
             runtime=runtime,
             ranges=TrainedRanges(bundle.contract.training),
-            queue_rows=_rows(detectors, ("near_zone", "far_zone")),
-            stop_rows=_rows(detectors, ("stop_loop",)),
+            queue_cells=_cells(detectors, ("near_zone", "far_zone"), "stopped"),
+            stop_cells=_cells(detectors, ("stop_loop",), "count"),
         )
 
 
-def _rows(detectors: tuple[DetectorSpec, ...], kinds: tuple[DetectorKind, ...]) -> NDArray[np.intp]:
-    return np.array([row for row, item in enumerate(detectors) if item.kind in kinds], np.intp)
-
-
-def _sum(values: NDArray[Any]) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.sum()) if len(known) else None
+def _cells(
+    detectors: tuple[DetectorSpec, ...], kinds: tuple[DetectorKind, ...], field: str
+) -> NDArray[np.intp]:
+    rows = [row for row, item in enumerate(detectors) if item.kind in kinds]
+    return np.array(rows, np.intp) * len(FIELDS) + FIELDS.index(field)
