@@ -218,7 +218,7 @@ class Trainer:
         random = np.random.default_rng([self._plan.seed, 61])
         places = self._places()
         tasks: list[RolloutTask] = []
-        # What a teacher wishes for is no action of the split model; and weights that were given know
+        # What a teacher wishes for is no action of the split model; weights that were given know
         # more than a classical agent would teach them.
         if str(self._values["action_model"]) == "split" or self._plan.first:
             return tasks

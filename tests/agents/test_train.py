@@ -14,6 +14,9 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed (extra: train)")
 pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
 
+import torch
+
+from agents.pretrained import pretrained_run
 from agents.runfolder import load_run
 from agents.training import hyperparameters
 from signals.errors import InputError, RunFolderError
@@ -35,6 +38,20 @@ def signals_command(*arguments, **options):
         check=False,
         **options,
     )
+
+
+def test_given_weights_are_not_taught_again(tmp_path):
+    folder, config = tmp_path / "on", tmp_path / "quick.yaml"
+    config.write_text("default: {run_s: 60, runs_per_round: 1, compare_share: 0, epsilon: 0}\n")
+    done = signals_command(
+        *("train", STREET, "--algo", "lookahead", "--from", "universal", *QUICK, "--steps", "1"),
+        *("--hyperparams", str(config), "--out", str(folder)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "watching" not in done.stdout
+    given, kept = pretrained_run("universal").scorer, load_run(folder).scorer
+    for name, value in given.state_dict().items():
+        assert torch.equal(value, kept.state_dict()[name]), name
 
 
 @pytest.fixture(scope="session")
