@@ -20,7 +20,7 @@ from signals.options import FiniteRange
 
 if TYPE_CHECKING:
     from agents.train import Progress
-    from agents.training import TrainingPlan
+    from agents.training import Course, TrainingPlan
 
 _PLAIN_EVERY_S = 30.0
 
@@ -127,18 +127,19 @@ def train(
       signals train --recipe universal --out runs/universal
     """  # noqa: D301
     try:
-        from agents.courses import courses_of
         from agents.train import train as run
         from agents.training import (
             Recipe,
             TrainingPlan,
+            check_new,
             hyperparameters,
             prepare_folder,
         )
     except ImportError as error:
         raise MissingDependencyError(str(error.name or error), "train", "signals train") from error
-    from agents.runfolder import read_config
 
+    if not resume:
+        check_new(out)  # before any net is built
     own: Path | None = hyperparams
     if recipe is not None:
         if scenario or algo or hyperparams:
@@ -151,19 +152,7 @@ def train(
         checks = checks or known.checks
         seed = known.seed if seed is None else seed
         minutes = known.minutes if minutes is None else minutes
-    stored = read_config(out) if resume else {}
-    if resume and not scenario:
-        scenario = tuple(course["scenario"] for course in stored.get("courses", ()))
-    if not scenario:
-        raise InputError("no SCENARIO given; name one or more, or a --recipe")
-    if resume and not checks and stored.get("checks") != stored.get("courses"):
-        checks = tuple(course["scenario"] for course in stored.get("checks", ()))
-
-    trained, checked = courses_of(scenario, checks, periods)
-    if algo is None:
-        algo = str(stored.get("algo", "dqn")) if resume else "ppo"
-    if first and resume:
-        first = None
+    trained, checked, algo = _asked(scenario, checks, periods, algo, out if resume else None)
     values = hyperparameters(
         algo,
         trained[0].scenario if len(trained) == 1 else "",
@@ -175,7 +164,6 @@ def train(
             "action_model": action_model,
         },
     )
-    broken = gather_faults(faults_file, faults)
     plan = TrainingPlan(
         trained,
         checked,
@@ -185,8 +173,8 @@ def train(
         values,
         minutes,
         workers,
-        broken,
-        first or "",
+        gather_faults(faults_file, faults),
+        "" if first is None or resume else first,
         cluster,
         baselines,
     )
@@ -202,6 +190,36 @@ def train(
     _announce(console, plan)
     with _Display(console) as display:
         progress, stopped, verdict = run(plan, resume, display.show)
+    _conclude(console, progress, verdict)
+    if stopped and minutes is None:
+        console.print(f"stopped; go on with: signals train --resume --out {out}", highlight=False)
+        raise SystemExit(130)
+
+
+def _asked(
+    scenario: tuple[str, ...],
+    checks: tuple[str, ...],
+    periods: tuple[str, ...],
+    algo: str | None,
+    resumed: Path | None,
+) -> tuple[tuple[Course, ...], tuple[Course, ...], str]:
+    """What is trained on, what is validated on, and the algorithm; a resumed run knows them."""
+    from agents.courses import courses_of
+    from agents.runfolder import read_config
+
+    stored = {} if resumed is None else read_config(resumed)
+    if not scenario:
+        scenario = tuple(course["scenario"] for course in stored.get("courses", ()))
+    if not scenario:
+        raise InputError("no SCENARIO given; name one or more, or a --recipe")
+    if stored and not checks and stored.get("checks") != stored.get("courses"):
+        checks = tuple(course["scenario"] for course in stored.get("checks", ()))
+    trained, checked = courses_of(scenario, checks, periods)
+    # Runs of old did not write down their algorithm.
+    return trained, checked, algo or ("ppo" if resumed is None else str(stored.get("algo", "dqn")))
+
+
+def _conclude(console: Console, progress: Progress, verdict: str) -> None:
     best = "none yet" if progress.best_s is None else f"{progress.best_s:.1f} s/veh"
     console.print(
         f"{progress.decisions:,} decisions, {progress.episodes} runs, "
@@ -210,9 +228,6 @@ def train(
     )
     if verdict:
         console.print(verdict, highlight=False, markup=False)
-    if stopped and minutes is None:
-        console.print(f"stopped; go on with: signals train --resume --out {out}", highlight=False)
-        raise SystemExit(130)
 
 
 def _announce(console: Console, plan: TrainingPlan) -> None:

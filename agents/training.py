@@ -206,6 +206,18 @@ def hyperparameters(
     return values
 
 
+def check_new(folder: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises:
+        RunFolderError: It does.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunFolderError(
+            f"{folder} exists and is not empty; give another --out, or --resume to go on with it"
+        )
+
+
 def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
     """Create the run folder, or check that the one to resume fits.
 
@@ -255,10 +267,7 @@ def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
                 f"not {plan.algo}; give that one"
             )
         return config
-    if plan.out.exists() and (not plan.out.is_dir() or any(plan.out.iterdir())):
-        raise RunFolderError(
-            f"{plan.out} exists and is not empty; give another --out, or --resume to go on with it"
-        )
+    check_new(plan.out)
     try:
         (plan.out / "best").mkdir(parents=True, exist_ok=True)
     except OSError as error:
