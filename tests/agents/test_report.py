@@ -20,6 +20,7 @@ from agents.evaluation.report import charts  # noqa: E402
 from agents.evaluation.report.cli import report  # noqa: E402
 from agents.evaluation.report.page import build_page  # noqa: E402
 from agents.evaluation.report.source import Seconds, timeline_window  # noqa: E402
+from agents.evaluation.report.words import plan_words  # noqa: E402
 from agents.evaluation.statistics import summarise_runs, verdicts  # noqa: E402
 from signals.capacity import junction_los  # noqa: E402
 from signals.errors import InputError, ScenarioError  # noqa: E402
@@ -293,3 +294,12 @@ def test_a_timeline_shows_ten_minutes_or_all_there_is() -> None:
     assert timeline_window(run(3600)) == (1200, 1800)
     assert timeline_window(run(700)) == (100, 700)
     assert timeline_window(run(300)) == (0, 300)
+
+
+def test_a_day_names_every_plan_with_the_time_it_takes_over() -> None:
+    day = resolve("school_zone", "day")
+    words = plan_words(day.junctions[0], day.plans[0])
+    assert words.startswith("cycle ")
+    for at_s, _ in day.plans[0].later:
+        assert f"; from {at_s // 3600:02d}:{at_s % 3600 // 60:02d} cycle " in words
+    assert words.count("offset") == 1 + len(day.plans[0].later) > 1

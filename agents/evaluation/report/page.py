@@ -31,7 +31,7 @@ from agents.evaluation.report.source import (
     site_facts,
     timeline_window,
 )
-from agents.evaluation.report.words import PERIODS, REASONS, headline
+from agents.evaluation.report.words import PERIODS, REASONS, headline, plan_words
 from signals.capacity import crosswalk_los, junction_los
 from signals.errors import MissingDependencyError
 from signals.junction import Junction
@@ -416,11 +416,7 @@ def _plan_words(evaluation: Evaluation, world: World, focus: str) -> str:
     stored = entry["junctions"][focus]["plan"] if "junctions" in entry else entry.get("plan")
     junction = _junction(world, focus)
     plan = Plan.from_dict(stored) if stored else world.plans[world.junctions.index(junction)]
-    steps = []
-    for groups, seconds in plan.steps:
-        phase = junction.phase_of(groups)
-        steps.append(f"{phase.index if phase else '?'} for {seconds} s")
-    return f"cycle {plan.cycle_s} s (주기), offset {plan.offset_s} s: phase " + ", ".join(steps)
+    return plan_words(junction, plan)
 
 
 def _guard_rows(

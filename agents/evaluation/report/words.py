@@ -1,11 +1,14 @@
-"""The page's words: the verdict in one sentence, periods, the guard's reasons."""
+"""The page's words: the verdict in one sentence, periods, plans, the guard's reasons."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
+from agents.evaluation.report.charts import clock
 from agents.evaluation.report.source import Evaluation, Row
+from signals.junction import Junction
+from signals.plan import Plan
 
 PERIODS: Final = {
     "am_peak": "morning peak (오전 첨두)",
@@ -143,3 +146,18 @@ def _sides(evaluation: Evaluation, period: str, agent: str, against: str) -> str
 def signed(value: float, digits: int = 1) -> str:
     """A number with its sign; minus as the typographic one."""
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def plan_words(junction: Junction, plan: Plan) -> str:
+    """Cycle, offset and steps of a plan, and of those that take over later in the day."""
+    found = [_steps_words(junction, plan)]
+    found += [f"from {clock(at_s)} {_steps_words(junction, later)}" for at_s, later in plan.later]
+    return "; ".join(found)
+
+
+def _steps_words(junction: Junction, plan: Plan) -> str:
+    steps = []
+    for groups, seconds in plan.steps:
+        phase = junction.phase_of(groups)
+        steps.append(f"{phase.index if phase else '?'} for {seconds} s")
+    return f"cycle {plan.cycle_s} s (주기), offset {plan.offset_s} s: phase " + ", ".join(steps)
