@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ class City:
         self.version = -1
         self._untold: list[tuple[str, Served]] = []
         self._streets: dict[str, Served] = {}
-        self._policies: dict[str, OnnxPolicy] = {}
+        self._networks: dict[str, tuple[bytes, Any]] = {}
         found: dict[str, Served] = {}
         for bundle in bundles:
             name = bundle.contract.junction.id
@@ -141,8 +142,8 @@ class City:
         ]
         used = {item.bundle.hash for item in found.values()}
         self._streets = {hash_: item for hash_, item in self._streets.items() if hash_ in used}
-        policies = {item.bundle.contract.policy_sha256 for item in found.values()}
-        self._policies = {key: item for key, item in self._policies.items() if key in policies}
+        networks = {item.bundle.contract.policy_sha256 for item in found.values()}
+        self._networks = {key: item for key, item in self._networks.items() if key in networks}
         self.overrides, self.keys, self.served = overrides, keys, found
         self.version = version
         return problems
@@ -176,9 +177,12 @@ class City:
 
     def _street(self, bundle: Bundle) -> Served:
         key = sha256(bundle.policy)
-        shared = self._policies.get(key)
-        policy = OnnxPolicy(bundle, None if shared is None else shared.session)
-        self._policies.setdefault(key, policy)
+        if key not in self._networks:
+            self._networks[key] = bundle.policy, OnnxPolicy(bundle).session
+        # A network that serves a whole city is kept once.
+        network, session = self._networks[key]
+        bundle = replace(bundle, policy=network)
+        policy = OnnxPolicy(bundle, session)
         runtime = JunctionRuntime.from_bundle(bundle, policy=policy)
         detectors = runtime.spec.detectors
         # A network that cannot run is refused before it serves.
