@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -33,6 +34,8 @@ MAX_AGE_S = 10.0
 GRACE_S = 1.0
 """A command outlives the decision interval by this, for the next poll's travel (s)."""
 _DAY_S = 86_400.0
+_ENCODERS = 128
+"""Sets of junctions whose common encoder is kept: gateways ask for the same ones every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,51 +317,63 @@ class JunctionRuntime:
         )
 
 
-def explain_all(asked: Sequence[tuple[JunctionRuntime, DecisionRequest]]) -> list[Decision]:
-    """Decide for many junctions at once, each exactly as it would be decided alone.
+class Together:
+    """Decides for many junctions at once, each exactly as it would be decided alone."""
 
-    Args:
-        asked: Runtimes and what they are asked; a runtime may be asked more than once.
-    """
-    found: dict[int, Decision] = {}
-    together: list[int] = []
-    for row, (runtime, request) in enumerate(asked):
-        if not isinstance(runtime.agent, OnnxPolicy):
-            found[row] = runtime.explain(request)
-        elif why := runtime.unusable(request):
-            found[row] = Decision(runtime.local_plan(request, why), None)
-        else:
-            together.append(row)
-    pairs = [asked[row] for row in together]
-    try:
-        decisions = _explain_together(pairs) if len(pairs) > 1 else []
-    except Exception:  # alone, each says what is wrong with it
-        decisions = []
-    if not decisions:
-        decisions = [runtime.explain(request) for runtime, request in pairs]
-    found.update(zip(together, decisions, strict=True))
-    return [found[row] for row in range(len(asked))]
+    def __init__(self) -> None:
+        self._encoder = lru_cache(_ENCODERS)(Encoder)
 
+    def explain(
+        self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]], lasting: bool = True
+    ) -> list[Decision]:
+        """One decision for each request.
 
-def _explain_together(asked: Sequence[tuple[JunctionRuntime, DecisionRequest]]) -> list[Decision]:
-    encoder = Encoder([runtime.spec for runtime, _ in asked])
-    observations = encoder.observations(
-        [request.readings for _, request in asked], [request.state for _, request in asked]
-    )
-    alike: dict[int, list[int]] = defaultdict(list)
-    for row, (runtime, _) in enumerate(asked):
-        alike[id(cast(OnnxPolicy, runtime.agent).session)].append(row)
-    wishes = [0] * len(asked)
-    for rows in alike.values():
-        policy = cast(OnnxPolicy, asked[rows[0]][0].agent)
-        for row, wish in zip(
-            rows, policy.decide_many([observations[row] for row in rows]), strict=True
-        ):
-            wishes[row] = wish
-    return [
-        Decision(runtime.command(request, wish, observation), observation)
-        for (runtime, request), wish, observation in zip(asked, wishes, observations, strict=True)
-    ]
+        Args:
+            asked: Runtimes and what they are asked; a runtime may be asked more than once.
+            lasting: The same set may be asked about again; False when it met by chance.
+        """
+        found: dict[int, Decision] = {}
+        rows: list[int] = []
+        for row, (runtime, request) in enumerate(asked):
+            if not isinstance(runtime.agent, OnnxPolicy):
+                found[row] = runtime.explain(request)
+            elif why := runtime.unusable(request):
+                found[row] = Decision(runtime.local_plan(request, why), None)
+            else:
+                rows.append(row)
+        pairs = [asked[row] for row in rows]
+        try:
+            decisions = self._decide(pairs, lasting) if len(pairs) > 1 else []
+        except Exception:  # alone, each says what is wrong with it
+            decisions = []
+        if not decisions:
+            decisions = [runtime.explain(request) for runtime, request in pairs]
+        found.update(zip(rows, decisions, strict=True))
+        return [found[row] for row in range(len(asked))]
+
+    def _decide(
+        self, asked: Sequence[tuple[JunctionRuntime, DecisionRequest]], lasting: bool
+    ) -> list[Decision]:
+        specs = tuple([runtime.spec for runtime, _ in asked])
+        encoder = self._encoder(specs) if lasting else Encoder(specs)
+        observations = encoder.observations(
+            [request.readings for _, request in asked], [request.state for _, request in asked]
+        )
+        alike: dict[int, list[int]] = defaultdict(list)
+        for row, (runtime, _) in enumerate(asked):
+            alike[id(cast(OnnxPolicy, runtime.agent).session)].append(row)
+        wishes = [0] * len(asked)
+        for rows in alike.values():
+            policy = cast(OnnxPolicy, asked[rows[0]][0].agent)
+            own = policy.decide_many([observations[row] for row in rows])
+            for row, wish in zip(rows, own, strict=True):
+                wishes[row] = wish
+        return [
+            Decision(runtime.command(request, wish, observation), observation)
+            for (runtime, request), wish, observation in zip(
+                asked, wishes, observations, strict=True
+            )
+        ]
 
 
 def observation_sha256(observation: Observation) -> str:

@@ -25,7 +25,7 @@ from controllers.runtime import (
     Command,
     Decision,
     DecisionRequest,
-    explain_all,
+    Together,
     observation_sha256,
 )
 from controllers.service.city import City, Served
@@ -93,6 +93,7 @@ class Service:
         self.writer = writer
         self.telemetry = telemetry or Telemetry()
         self._record = record
+        self._together = Together()
         self._watches: dict[str, tuple[int, Watch]] = {}
         self._mutex = threading.Lock()
         self.steps_back: dict[str, tuple[int, str]] = {}
@@ -164,7 +165,8 @@ class Service:
                 asked.append(_Asked(place, junction, served, poll, poll.request(served.runtime)))
             except SignalsError as error:
                 answers[place] = self.refused(error, junction, poll.sequence)
-        decisions = explain_all([(item.served.runtime, item.request) for item in asked])
+        pairs = [(item.served.runtime, item.request) for item in asked]
+        decisions = self._together.explain(pairs, lasting=not singly)
         at_ms = now_ms()
         rows: list[list[Any]] = []
         commands: list[tuple[Command, str]] = []

@@ -12,7 +12,7 @@ from controllers.runtime import (
     Command,
     DecisionRequest,
     JunctionRuntime,
-    explain_all,
+    Together,
     observation_sha256,
 )
 from signals.contract import Bundle
@@ -145,7 +145,11 @@ def test_many_are_decided_as_each_alone(runtime: JunctionRuntime, bundle: Bundle
     ]
     asked.append((runtime, request_of(runtime, age_s=60.0)))
     alone = [item.explain(request) for item, request in asked]
-    together = explain_all(asked)
+    found_by = Together()
+    together = found_by.explain(asked)
+    for lasting in (True, False):
+        again = found_by.explain(asked, lasting)
+        assert [item.command for item in again] == [item.command for item in together]
     assert [item.command for item in together] == [item.command for item in alone]
     assert len({item.command.phase for item in alone}) > 2
     for one, found in zip(alone[:-1], together, strict=False):
