@@ -8,7 +8,7 @@ stand one below the other, see `signals.places`, so that many cost few array ope
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from signals.detectors import FIELDS, MAX_GAP_S, Readings
 from signals.features import (
     ELAPSED_S,
+    MEASURES,
     MOVEMENT_FEATURES,
     Maxima,
     Measures,
@@ -45,10 +46,9 @@ if TYPE_CHECKING:
 
 _DYNAMIC = MOVEMENT_FEATURES.index("near_vehicles")
 """The features before are those of the street and do not change."""
-_MEASURES = tuple(field.name for field in fields(Measures))
 _SHOWN = np.array(
     [
-        _MEASURES.index(name)
+        MEASURES.index(name)
         for name in (
             *("near", "near_stopped", "far", "far_stopped", "near", "far", "queue_m"),
             *("near_speed_mps", "far_speed_mps", "occupied", "gap_s"),
@@ -69,7 +69,7 @@ class Encoded:
     """Arrays of all junctions, one below the other.
 
     Attributes:
-        measures: (16, all movements) float64, see `Measures`.
+        measures: (`MEASURES`, all movements) float64.
         movements: (all movements, F) float32.
         phases: (all phases, G) float32.
         mask: (all phases,) float32.
@@ -146,7 +146,7 @@ class Encoder:
         return tuple(
             [
                 Observation(
-                    measures=Measures(*found.measures[:, rows]),
+                    measures=Measures(found.measures[:, rows]),
                     state=state,
                     time_s=reading.time_s,
                     movements=found.movements[rows],
@@ -166,10 +166,10 @@ class Encoder:
         Args:
             values: (all detectors, fields) readings.
         """
-        return Measures(*self._gathered(values))
+        return Measures(self._gathered(values))
 
     def _gathered(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(16, movements) the measures, in their order."""
+        """(`MEASURES`, movements) what the readings say of each movement."""
         places, size, count = self._places, self._size, len(TOTALS)
         cells = self._cells(values)
         added = cells.take(places.summed) * places.shares
@@ -190,7 +190,7 @@ class Encoder:
         scale = np.ones((count, size))
         np.divide(places.sizes, answering, out=scale, where=any_answers)
         totals = sums[:count] * scale
-        table = np.empty((len(_MEASURES), size))
+        table = np.empty((len(MEASURES), size))
         table[0:4] = totals[0:4]
         np.add(near_queue, far_queue, out=table[4])
         table[5:7] = places.limit_mps

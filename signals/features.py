@@ -85,6 +85,38 @@ class Maxima:
         }
 
 
+MEASURES = (
+    "near",
+    "near_stopped",
+    "far",
+    "far_stopped",
+    "queue_m",
+    "near_speed_mps",
+    "far_speed_mps",
+    "occupied",
+    "occupancy",
+    "gap_s",
+    "advance_gap_s",
+    "passed",
+    "exit",
+    "exit_stopped",
+    "waiting",
+    "missing",
+)
+"""Rows of `Measures`."""
+
+
+class _Row:
+    """A row of a table of `Measures`, by its name."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._number = MEASURES.index(name)
+
+    def __get__(self, measures: Measures, owner: type) -> NDArray[np.float64]:
+        row: NDArray[np.float64] = measures.table[self._number]
+        return row
+
+
 @dataclass(frozen=True, slots=True)
 class Measures:
     """Readings gathered by movement, physical units, each (movements,) float64.
@@ -93,6 +125,7 @@ class Measures:
     which nothing answers has zeros and ``missing`` 1.
 
     Attributes:
+        table: (`MEASURES`, movements) float64, of which the others are the rows.
         near: Vehicles within 50 m of the stop line.
         near_stopped: Stopped ones among them.
         far: Vehicles from there to 150 m.
@@ -111,22 +144,24 @@ class Measures:
         missing: Share of its detectors that do not answer.
     """
 
-    near: NDArray[np.float64]
-    near_stopped: NDArray[np.float64]
-    far: NDArray[np.float64]
-    far_stopped: NDArray[np.float64]
-    queue_m: NDArray[np.float64]
-    near_speed_mps: NDArray[np.float64]
-    far_speed_mps: NDArray[np.float64]
-    occupied: NDArray[np.float64]
-    occupancy: NDArray[np.float64]
-    gap_s: NDArray[np.float64]
-    advance_gap_s: NDArray[np.float64]
-    passed: NDArray[np.float64]
-    exit: NDArray[np.float64]
-    exit_stopped: NDArray[np.float64]
-    waiting: NDArray[np.float64]
-    missing: NDArray[np.float64]
+    table: NDArray[np.float64]
+
+    near = _Row()
+    near_stopped = _Row()
+    far = _Row()
+    far_stopped = _Row()
+    queue_m = _Row()
+    near_speed_mps = _Row()
+    far_speed_mps = _Row()
+    occupied = _Row()
+    occupancy = _Row()
+    gap_s = _Row()
+    advance_gap_s = _Row()
+    passed = _Row()
+    exit = _Row()
+    exit_stopped = _Row()
+    waiting = _Row()
+    missing = _Row()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import Agent
+from signals.features import MEASURES
 from signals.guard import Guard
 from signals.junction import Junction, Lane, LanePiece, Movement, Phase, SignalGroup
 from signals.lights import GREEN, GuardState
@@ -56,12 +55,12 @@ def plan_of(junction: Junction, split_s: int = 30) -> Plan:
 
 def measured(size: int, **values: NDArray[np.float64]) -> Measures:
     """Measures that are zero but for what is given."""
-    found = {field.name: np.zeros(size) for field in fields(Measures)}
-    for name in ("gap_s", "advance_gap_s"):
-        found[name] = np.full(size, 1000.0)
-    for name in ("near_speed_mps", "far_speed_mps"):
-        found[name] = np.full(size, 13.9)
-    return Measures(**{**found, **values})
+    given = {
+        **dict.fromkeys(("gap_s", "advance_gap_s"), np.full(size, 1000.0)),
+        **dict.fromkeys(("near_speed_mps", "far_speed_mps"), np.full(size, 13.9)),
+        **values,
+    }
+    return Measures(np.array([given.get(name, np.zeros(size)) for name in MEASURES]))
 
 
 def seen(
