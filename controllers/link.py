@@ -143,6 +143,7 @@ class JunctionLink:
 
     def status(self) -> dict[str, object]:
         """JSON-able: what an operator wants to know."""
+        state = self._tracker.state
         return {
             "junction": self.junction.id,
             "connected": self._connected,
@@ -150,6 +151,7 @@ class JunctionLink:
             "armed_left_s": max(0.0, self._armed_until_s - self._age_s),
             "in_control": self._in_control,
             "trouble": self._trouble,
+            "longest_red_s": max(state.waiting_s) if state is not None else None,
             **vars(self.report),
         }
 
@@ -306,7 +308,7 @@ class JunctionLink:
             return
         if not self._in_control:
             if not self._tracker.known or not self._tracker.joined:
-                return  # until every group's red time is known
+                return  # until every group's red time is known, and can be kept
             terms = await self._adapter.take()
             self.heartbeat_s = max(1.0, terms.backup_s / 3)
             self._order = None

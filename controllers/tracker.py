@@ -45,8 +45,8 @@ class Tracker:
 
     @property
     def joined(self) -> bool:
-        """Whether all that is green belongs to one phase, so that control can begin there."""
-        return self.state is not None and self._guard.contradiction(self.state) == ""
+        """Whether all that is lit belongs to one phase, and control can begin there in time."""
+        return self.state is not None and self._guard.can_begin(self.state)
 
     def expect(self, predicted: GuardState | None) -> None:
         """What the guard says the next second shows; None when nobody commands."""

@@ -317,6 +317,27 @@ class Guard:
                 return f"{self._ids[group]} is green but not part of phase {name}"
         return ""
 
+    def can_begin(self, state: GuardState) -> bool:
+        """Whether somebody else's state can be gone on from with every red in time.
+
+        Its phase may have to be served as long as any visit can take, and no crosswalk outside of
+        it is still being cleared. A state of the guard's own keeps its reds by itself.
+
+        Args:
+            state: Lights that a controller's own plan shows.
+        """
+        if self.contradiction(state):
+            return False
+        members = self._members[state.phase]
+        if any(
+            walker and shown != RED and group not in members
+            for group, (walker, shown) in enumerate(
+                zip(self._walker, state.indications, strict=True)
+            )
+        ):
+            return False
+        return self._keeps_max_red(state, state.phase, self._stay[state.phase])
+
     def _may_stay(self, state: GuardState) -> bool:
         """Whether `options` is sure to grant the present phase, found without asking the others."""
         if state.held_s >= self._max_green:

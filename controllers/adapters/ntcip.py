@@ -178,8 +178,8 @@ class NtcipAdapter:
     async def readings(self) -> Readings:
         """See `Adapter.readings`."""
         count = self._assignment.detector_count
-        volumes = await self._line.column(o.detector_volume(1), count)
-        occupancies = await self._line.column(o.detector_occupancy(1), count)
+        volumes = await self._line.rows(o.DETECTOR_VOLUMES, count)
+        occupancies = await self._line.rows(o.DETECTOR_OCCUPANCIES, count)
         sequence, clock = await self._line.get([o.VOLUME_OCCUPANCY_SEQUENCE, o.GLOBAL_TIME])
         pairs = zip(volumes, occupancies, strict=True)
         table = {number: pair for number, pair in enumerate(pairs, 1)}
@@ -194,8 +194,8 @@ class NtcipAdapter:
         """See `Adapter.details`."""
         found = self._assignment
         loops = found.loop_numbers
-        volumes = await self._line.column(o.detector_volume(1), len(loops))
-        occupancies = await self._line.column(o.detector_occupancy(1), len(loops))
+        volumes = await self._line.rows(o.DETECTOR_VOLUMES, len(loops))
+        occupancies = await self._line.rows(o.DETECTOR_OCCUPANCIES, len(loops))
         rings = sorted(set(found.rings))
         calls = [o.phase_status(o.PhaseStatus.PED_CALLS, g) for g in (1, 2)]
         called, more, *ended = await self._line.get([*calls, *(o.ring_status(r) for r in rings)])

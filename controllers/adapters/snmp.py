@@ -1,16 +1,23 @@
-"""An SNMP manager for the gateway, by pysnmp: GET and SET of integers, over v2c or v3 authPriv."""
+"""An SNMP manager for the gateway: GET and SET of integers, over v2c or v3 authPriv.
+
+By pysnmp; where gufo-snmp is installed that reads, which takes a twentieth of the time.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
 
 from controllers.adapters.base import LineError, RefusedError
-from controllers.ntcip.credentials import Credentials
+from controllers.adapters.snmp_reader import SnmpReader
+from controllers.ntcip.credentials import Credentials, User
 from controllers.ntcip.objects import DEVICES, Oid
 from signals.errors import InputError, MissingDependencyError
 
+_T = TypeVar("_T")
 TIMEOUT_S = 0.5
 RETRIES = 1
 CHUNK = 60
@@ -27,6 +34,7 @@ class SnmpLine:
         version: ``v2c`` or ``v3``.
         timeout_s: Of one try.
         retries: Further tries.
+        quickly: Read by gufo-snmp where it is installed.
 
     Raises:
         InputError: The credentials have nothing for this version.
@@ -41,6 +49,7 @@ class SnmpLine:
         version: str = "v3",
         timeout_s: float = TIMEOUT_S,
         retries: int = RETRIES,
+        quickly: bool = True,
     ) -> None:
         try:
             import pysnmp.hlapi.v1arch.asyncio as v1arch
@@ -54,11 +63,13 @@ class SnmpLine:
         self._api: Any = v1arch if version == "v2c" else v3arch
         self._head: tuple[Any, ...] = ()
         self._engine: Any = None
+        secret: str | User
         if version == "v2c":
             if not credentials.write_community:
                 raise InputError(f"no v2c community may write to {self._where}; add one, or use v3")
             self._auth = v1arch.CommunityData(credentials.write_community, mpModel=1)
             self._dispatchers = v1arch.SnmpDispatcher
+            secret = credentials.write_community
         else:
             users = [user for user in credentials.users if user.writes]
             if not users:
@@ -73,7 +84,12 @@ class SnmpLine:
                 privProtocol=v3arch.USM_PRIV_CFB128_AES,
             )
             self._dispatchers = v3arch.SnmpEngine
+            secret = users[0]
         self._v3 = version != "v2c"
+        self._reader: SnmpReader | None = None
+        if quickly:
+            with suppress(ImportError):
+                self._reader = SnmpReader(host, port, secret, timeout_s)
 
     async def open(self) -> None:
         """Resolve the address.
@@ -91,6 +107,8 @@ class SnmpLine:
             raise LineError(f"controller {self._where}: {_text(error)}") from error
         context = (self._api.ContextData(),) if self._v3 else ()
         self._head = (self._engine, self._auth, target, *context)
+        if self._reader is not None:
+            await self._again(self._reader.open)
 
     def close(self) -> None:
         """Give the socket back."""
@@ -102,6 +120,8 @@ class SnmpLine:
                 self._engine.transport_dispatcher.close_dispatcher()
             self._engine = None
         self._head = ()
+        if self._reader is not None:
+            self._reader.close()
 
     async def get(self, oids: Sequence[Oid]) -> list[int]:
         """Values of integer objects.
@@ -109,36 +129,54 @@ class SnmpLine:
         Raises:
             LineError: No answer, or another one than an integer for each.
         """
+        _own(oids)
         found: list[int] = []
         for begin in range(0, len(oids), CHUNK):
             chunk = oids[begin : begin + CHUNK]
-            found += self._integers(chunk, await self._ask("get_cmd", _asked(chunk)))
+            if self._reader is not None:
+                values = await self._again(partial(self._reader.get, chunk))
+            else:
+                values = self._values(chunk, await self._ask("get_cmd", _asked(chunk)))
+            found += self._integers(chunk, values)
         return found
 
-    async def column(self, first: Oid, count: int) -> list[int]:
-        """Values of successive rows of a table column, with few requests.
+    async def rows(self, column: Oid, count: int) -> list[int]:
+        """Values of rows 1 to ``count`` of a table's column, with few requests.
 
         Args:
-            first: The first row.
+            column: The column.
             count: How many rows.
 
         Raises:
             LineError: As `get`.
         """
-        table, row = first[:-1], first[-1]
-        found: list[int] = []
+        names = [(*column, row) for row in range(1, count + 1)]
+        _own(names)
+        found: list[Any] = []
+        if self._reader is not None:
+            found = await self._again(partial(self._reader.rows, column, count, CHUNK))
         while len(found) < count:
             size = min(CHUNK, count - len(found))
-            begin = row + len(found)
-            rows = await self._ask("bulk_cmd", _asked([(*table, begin - 1)]), (0, size))
-            found += self._integers([(*table, begin + i) for i in range(size)], rows)
-        return found
+            part = names[len(found) : len(found) + size]
+            rows = await self._ask("bulk_cmd", _asked([(*column, len(found))]), (0, size))
+            found += self._values(part, rows)
+        return self._integers(names, found)
 
-    def _integers(self, oids: Sequence[Oid], rows: Sequence[Any]) -> list[int]:
+    async def _again(self, read: Callable[[], Awaitable[_T]]) -> _T:
+        """Read, and once more when there was no answer."""
+        for _ in range(self._retries):
+            with suppress(LineError):
+                return await read()
+        return await read()
+
+    def _values(self, oids: Sequence[Oid], rows: Sequence[Any]) -> list[Any]:
         if [tuple(name) for name, _ in rows] != list(oids):
             raise LineError(f"controller {self._where} answers other objects than asked for")
+        return [value for _, value in rows]
+
+    def _integers(self, oids: Sequence[Oid], values: Sequence[Any]) -> list[int]:
         found = []
-        for oid, (_, value) in zip(oids, rows, strict=True):
+        for oid, value in zip(oids, values, strict=True):
             try:
                 found.append(int(value))
             except (TypeError, ValueError):
@@ -171,8 +209,7 @@ class SnmpLine:
 
         if not self._head:
             raise LineError(f"controller {self._where} is not connected")
-        if any(oid[: len(DEVICES)] != DEVICES for oid, _ in objects):
-            raise InputError("only objects of NTCIP devices are asked for")
+        _own([oid for oid, _ in objects])
         varbinds = [
             (ObjectName(oid), Null("") if value is None else Integer32(value))
             for oid, value in objects
@@ -200,6 +237,11 @@ class SnmpLine:
                 )
             return list(rows)
         raise LineError(f"controller {self._where}: {last}")
+
+
+def _own(oids: Sequence[Oid]) -> None:
+    if any(oid[: len(DEVICES)] != DEVICES for oid in oids):
+        raise InputError("only objects of NTCIP devices are asked for")
 
 
 def _asked(oids: Sequence[Oid]) -> list[tuple[Oid, int | None]]:

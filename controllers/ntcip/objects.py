@@ -138,14 +138,18 @@ def phase_control(column: PhaseControl, group: int) -> Oid:
     return (*ASC, 1, 5, 1, int(column), group)
 
 
+DETECTOR_VOLUMES: Oid = (*ASC, 2, 5, 4, 1, 1)
+DETECTOR_OCCUPANCIES: Oid = (*ASC, 2, 5, 4, 1, 2)
+
+
 def detector_volume(number: int) -> Oid:
     """The object detectorVolume: vehicles of the last period."""
-    return (*ASC, 2, 5, 4, 1, 1, number)
+    return (*DETECTOR_VOLUMES, number)
 
 
 def detector_occupancy(number: int) -> Oid:
     """The object detectorOccupancy: in steps of 0.5 %, or a fault from 210 up."""
-    return (*ASC, 2, 5, 4, 1, 2, number)
+    return (*DETECTOR_OCCUPANCIES, number)
 
 
 def pattern(column: int, number: int) -> Oid:

@@ -38,8 +38,15 @@ class Cabinet:
         return float(self._line.unit.backup_time_s)
 
     def adapter(self) -> Adapter:
+        version, _, plainly = self._version.partition(" ")
         line = SnmpLine(
-            "127.0.0.1", self._line.port, self._line.credentials, self._version, 1.0, retries=1
+            "127.0.0.1",
+            self._line.port,
+            self._line.credentials,
+            version,
+            1.0,
+            retries=1,
+            quickly=not plainly,
         )
         return NtcipAdapter(self.junction, line)
 
@@ -71,7 +78,7 @@ class Cabinet:
         self._line.unit._dark_ticks = 10**6
 
 
-@pytest.fixture(params=["v2c", "v3"])
+@pytest.fixture(params=["v2c", "v3", "v3 pysnmp"])
 def far_end(junction: Junction, request: pytest.FixtureRequest) -> Iterator[Cabinet]:
     unit = unit_of(junction)
     run(unit, 2)
@@ -80,7 +87,7 @@ def far_end(junction: Junction, request: pytest.FixtureRequest) -> Iterator[Cabi
 
 
 class TestNtcip(AdapterConformance):
-    """The suite, over SNMPv2c and SNMPv3."""
+    """The suite, over SNMPv2c and SNMPv3, read by gufo-snmp and by pysnmp."""
 
 
 def test_who_has_no_right_to_write_is_no_line(junction: Junction) -> None:
