@@ -18,6 +18,7 @@ from signals.errors import InputError
 from signals.options import FiniteRange
 
 if TYPE_CHECKING:
+    from controllers.adapters.http_inbox import Inbox
     from controllers.link import JunctionLink
     from controllers.simulated import SimulatedController
     from signals.hires import EventLog
@@ -247,6 +248,7 @@ def _links(
         for bundle in (load_trusted(path, keys) for path in bundles)
     }
     found: list[tuple[JunctionLink, EventLog | None]] = []
+    inboxes: dict[str, Inbox] = {}
     for entry in read_list(controllers_file):
         bundle = loaded.get(entry.junction)
         if bundle is None:
@@ -258,7 +260,7 @@ def _links(
         log = EventLog(contract.junction) if folder is not None else None
         link = JunctionLink(
             contract,
-            adapter_for(entry, contract.junction, timeout_s if rhythm.lockstep else None),
+            adapter_for(entry, contract.junction, timeout_s if rhythm.lockstep else None, inboxes),
             AsyncPoller(url, ObservationSpec(contract.junction), timeout_s, credentials=known),
             lambda line: click.echo(line, err=True),
             rhythm.wall(),

@@ -8,6 +8,11 @@
         address: 192.0.2.10:161
         credentials: gangnam.secrets
         version: v3
+      - junction: jamsil
+        adapter: http
+        address: 192.0.2.1:8443
+        credentials: jamsil.key
+        certificate: gateway.pem
 """
 
 from __future__ import annotations
@@ -28,18 +33,21 @@ class ControllerEntry(BaseModel):
     Attributes:
         junction: Its junction, as the bundle names it.
         adapter: How it is spoken to.
-        address: ``HOST:PORT``.
-        credentials: File with its secrets, relative to the list.
+        address: ``HOST:PORT``: the controller's, or of the gateway where the controller calls.
+        credentials: File with its secrets, relative to the list; for ``http`` its key.
         version: SNMP version.
+        certificate: For ``http``: the gateway's certificate with its key (PEM), relative to the
+            list; without one only controllers on this machine can call.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     junction: str = Field(min_length=1)
-    adapter: Literal["ntcip"] = "ntcip"
+    adapter: Literal["ntcip", "http"] = "ntcip"
     address: str = Field(pattern=r"^.+:\d{1,5}$")
     credentials: Path
     version: Literal["v2c", "v3"] = "v3"
+    certificate: Path | None = None
 
 
 class ControllerList(BaseModel):
@@ -75,9 +83,14 @@ def read_list(file: Path) -> tuple[ControllerEntry, ...]:
     double = next((name for name in names if names.count(name) > 1), None)
     if double:
         raise InputError(f"{file} has two controllers for junction {double}; keep one")
-    return tuple(
-        entry.model_copy(update={"credentials": file.parent / entry.credentials}) for entry in found
-    )
+    return tuple(_beside(file, entry) for entry in found)
+
+
+def _beside(file: Path, entry: ControllerEntry) -> ControllerEntry:
+    places = {"credentials": file.parent / entry.credentials}
+    if entry.certificate is not None:
+        places["certificate"] = file.parent / entry.certificate
+    return entry.model_copy(update=places)
 
 
 def write_list(file: Path, controllers: Sequence[tuple[str, str]], credentials: Path) -> None:

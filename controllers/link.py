@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from zlib import crc32
 
 from controllers.adapters.base import Adapter, ControllerState, LineError, Order, RefusedError
 from controllers.poller import Answer, AsyncPoller
@@ -31,6 +32,8 @@ LOCKSTEP_SLACK_S = 60
 """The same where commands drive its clock (s)."""
 SETTLE_S = 5
 """After a clock was set or a light contradicted an order, nothing is commanded for so long (s)."""
+BEAT_EARLY_S = 1.5
+"""A heartbeat is sent so long before it is due: a look at the controller may come late (s)."""
 RELEASE_S = 2.0
 """How long a release may take (s)."""
 _DAY_S = 86_400
@@ -102,9 +105,11 @@ class JunctionLink:
         self._trouble = ""
         self._settle_s = 0
         self._command: Command | None = None
-        self._next_poll_s = 0.0
+        self._next_poll_s: float | None = None
         self._sequence = 0
         self._interval_s = contract.decision_interval_s
+        # The polls of many junctions are spread over the interval, not all of one second.
+        self._turn_s = 0 if wall is None else crc32(self.junction.id.encode()) % self._interval_s
         self._calls: frozenset[str] = frozenset()
         self._fed_s = 0.0
         self._feed = -1
@@ -204,6 +209,8 @@ class JunctionLink:
         if self._settle_s > 0:
             self._settle_s -= max(passed_s, 1)
             return
+        if self._next_poll_s is None:
+            self._next_poll_s = clock_s + self._turn_s
         if clock_s >= self._next_poll_s or self._next_poll_s > clock_s + 60:
             state = await self._poll(state)
             self._next_poll_s = clock_s + self._interval_s
@@ -320,7 +327,7 @@ class JunctionLink:
         start, hold, end = moves(guard_state, after)
         order = Order(frozenset(start), frozenset(hold), frozenset(end))
         # Every second when commands drive the clock; else on a change, and as a heartbeat.
-        due = self._wall is None or self._age_s - self._beat_s >= self.heartbeat_s - 1
+        due = self._wall is None or self._age_s - self._beat_s >= self.heartbeat_s - BEAT_EARLY_S
         if order != self._order or end or due:
             self._in_control = True
             await self._adapter.order(order)

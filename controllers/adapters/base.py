@@ -10,6 +10,9 @@ from signals.detectors import Readings
 from signals.errors import WorkError
 from signals.hires import Event
 
+MAX_WRITES_A_SECOND = 2
+"""More orders in one second of the controller are refused: something must be running wild."""
+
 
 class LineError(WorkError):
     """The controller does not answer, or answers nonsense."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controllers.adapters.base import (
+    MAX_WRITES_A_SECOND,
     ControllerState,
     Details,
     LineError,
@@ -39,8 +40,6 @@ from signals.junction import Junction
 from signals.lights import CLEARANCE, GREEN, RED
 
 _DAY_S = 86_400
-MAX_WRITES_A_SECOND = 2
-"""More writes in one second of the controller are refused: something must be running wild."""
 _CHECKED = (
     PhaseColumn.WALK,
     PhaseColumn.PEDESTRIAN_CLEAR,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 import tempfile
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controllers.loopback import is_loopback
 from signals.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def serve(
         raise InputError("give --bundle or --registry, not both; 'signals registry add' keeps one")
     if not bundles and not address:
         raise InputError("nothing to serve; give --bundle FILE, or --registry ADDRESS")
-    if bundles and not _is_loopback(host):
+    if bundles and not is_loopback(host):
         raise InputError(
             f"--bundle asks for no key and serves this machine only, not {host}; make a registry "
             "with keys ('signals registry --help') and give --registry"
@@ -256,10 +256,3 @@ def _spool_of(address: str) -> Path:
         return Path(f"{engine.url.database}-spool")
     name = hashlib.sha256(where(engine).encode()).hexdigest()[:16]
     return Path(user_state_dir("seoul-signals")) / "spool" / name
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

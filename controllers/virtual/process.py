@@ -201,6 +201,7 @@ class Cabinets:
                     "monitor_fault": unit.monitor.fault,
                     "backups": unit.backups,
                     "commands": unit.commands,
+                    "longest_silence_s": unit.longest_silence_s,
                     "out_of_service_s": self.out_of_service_s[index],
                 }
                 for index, unit in enumerate(self.units)

@@ -87,6 +87,7 @@ class Unit:
         self.monitor = ConflictMonitor(self.assignment.conflicts, self.assignment.walkers)
         self.backups = 0
         self.commands = 0
+        self.longest_silence_s = 0.0
         self.detectors: dict[int, tuple[int, int]] = {}
         self._readings: NDArray[np.float64] | None = None
         self._called_by = [self.assignment.calls(number) for number in self.assignment.phases]
@@ -173,6 +174,7 @@ class Unit:
     def _run(self) -> None:
         if self.commanded and self.backup_time_s:
             self._silent_ticks += 1
+            self.longest_silence_s = max(self.longest_silence_s, self._silent_ticks / TICKS_PER_S)
             if self._silent_ticks > self.backup_time_s * TICKS_PER_S:
                 self._back_up()
         if self._flashing and not self._flash_wanted:
