@@ -125,8 +125,16 @@ class SnmpReader:
                 f"controller {self._where}: no answer within {self._timeout_s:g} s"
             ) from error
         except (SnmpError, OSError, ValueError, RuntimeError) as error:
-            text = " ".join(str(error).split())[:150] or type(error).__name__
-            raise LineError(f"controller {self._where}: {text}") from error
+            raise self._nonsense(error) from error
+        except BaseException as error:
+            # Gufo's Rust stumbles over some mangled packets, which Python hears of in this way.
+            if type(error).__name__ == "PanicException":
+                raise self._nonsense(error) from error
+            raise
+
+    def _nonsense(self, error: BaseException) -> LineError:
+        text = " ".join(str(error).split())[:150] or type(error).__name__
+        return LineError(f"controller {self._where}: {text}")
 
     def _name(self, oid: Oid) -> str:
         found = self._names.get(oid)

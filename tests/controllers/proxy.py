@@ -21,7 +21,8 @@ class Proxy:
         delay_s: Longest delay of an answer, drawn anew for each, so that answers overtake.
         twice: Answers are sent twice.
         change: Changes answers, None for none.
-        sets: The last SETs that passed.
+        sets: The last SETs of v2c that came.
+        sent: The last packet that came, of any kind.
     """
 
     target: int
@@ -30,6 +31,7 @@ class Proxy:
     twice: bool = False
     change: Callable[[bytes], bytes] | None = None
     sets: list[bytes] = field(default_factory=list)
+    sent: bytes = b""
 
     def __post_init__(self) -> None:
         self._front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -62,6 +64,7 @@ class Proxy:
                 data, self._client = self._front.recvfrom(65_535)
             except (TimeoutError, OSError):
                 continue
+            self.sent = data
             if b"\xa3" in data[:64]:  # the tag of a SetRequest
                 self.sets = [*self.sets[-50:], data]
             if not self.cut:

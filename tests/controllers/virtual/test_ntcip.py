@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,15 +11,16 @@ import pytest
 
 pytest.importorskip("pysnmp", reason="pysnmp is not installed (extra: serve)")
 
-from controllers.adapters.base import Adapter
+from controllers.adapters.base import Adapter, LineError, Order, RefusedError
 from controllers.adapters.conformance import AdapterConformance
 from controllers.adapters.ntcip import NtcipAdapter
 from controllers.adapters.snmp import SnmpLine
 from controllers.ntcip.credentials import Credentials, User, read_or_make
 from controllers.ntcip.objects import ControlStatus
-from signals.errors import InputError
+from signals.errors import InputError, ReadingError
 from signals.junction import Junction
 from signals.lights import CLEARANCE, GREEN, RED
+from tests.controllers.proxy import Proxy
 from tests.controllers.virtual.place import Line, answering, run, unit_of
 
 
@@ -115,9 +118,6 @@ def test_credentials_are_made_once_and_for_their_owner(tmp_path: Any) -> None:
 
 
 def test_somebody_elses_commands_are_seen(far_end: Cabinet) -> None:
-    import asyncio
-
-    from controllers.adapters.base import Order
     from controllers.ntcip.objects import PhaseControl
 
     async def main() -> None:
@@ -138,3 +138,39 @@ def test_somebody_elses_commands_are_seen(far_end: Cabinet) -> None:
         await adapter.close()
 
     asyncio.run(main())
+
+
+def test_mangled_answers_are_errors_of_the_line(far_end: Cabinet) -> None:
+    """Never another exception, never a hang."""
+    from tests.controllers.virtual.test_agent import mangled
+
+    dice = random.Random(3)
+    proxy = Proxy(far_end._line.port)
+    version, _, plainly = far_end._version.partition(" ")
+    line = SnmpLine(
+        *("127.0.0.1", proxy.port, far_end._line.credentials, version, 0.05),
+        retries=0,
+        quickly=not plainly,
+    )
+
+    async def main() -> int:
+        failed = 0
+        adapter = NtcipAdapter(far_end.junction, line)
+        for _ in range(12):
+            proxy.change = None
+            try:
+                await adapter.connect()
+                proxy.change = lambda data: mangled(data, dice)
+                await adapter.state()
+                await adapter.readings()
+                await adapter.order(Order())
+            except (LineError, RefusedError, ReadingError):
+                failed += 1
+            finally:
+                await adapter.close()
+        return failed
+
+    try:
+        assert asyncio.run(main()) > 5
+    finally:
+        proxy.close()
