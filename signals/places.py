@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -135,10 +135,10 @@ def joined(parts: Sequence[Part]) -> Places:
         [part.indices[kind] for kind in kinds for part in parts], dtype=np.intp
     )
     indices += above.T.ravel().repeat(lengths.T.ravel())
-    ends = lengths.sum(axis=0).cumsum()
+    ends = [0, *lengths.sum(axis=0).cumsum().tolist()]
     numbers = zip(*[part.numbers for part in parts], strict=True)
     arrays: list[NDArray[Any]] = [
-        *np.split(indices, ends[:-1]),
+        *[indices[start:end] for start, end in pairwise(ends)],
         *[np.concatenate(own, axis=-1) for own in numbers],
     ]
     return Places(*arrays)

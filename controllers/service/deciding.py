@@ -34,6 +34,8 @@ from controllers.service.telemetry import Telemetry
 from signals.contract import Bundle
 from signals.errors import ContractError, InputError, ReadingError, SignalsError, UnknownNameError
 
+_TOGETHER = 64
+"""Single polls that are decided together at most: the first of them waits for the last."""
 STATUS: tuple[tuple[type[SignalsError], int], ...] = (
     (UnknownNameError, 404),
     (ContractError, 409),
@@ -125,10 +127,17 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         if not self._arrived:
-            loop.call_soon(self._answer_arrived)
+            loop.call_soon(self._gather, loop, 0)
         answer: asyncio.Future[Answer] = loop.create_future()
         self._arrived.append((junction, poll, answer))
         return await answer
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
+        """Let the loop take in what has come meanwhile, as long as something has."""
+        if before < len(self._arrived) < _TOGETHER:
+            loop.call_soon(self._gather, loop, len(self._arrived))
+        else:
+            self._answer_arrived()
 
     def _answer_arrived(self) -> None:
         arrived, self._arrived = self._arrived, []
