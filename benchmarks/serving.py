@@ -520,6 +520,7 @@ async def hammer(
     done = 0
 
     async def one(item: Polls) -> None:
+        """One junction, poll after poll."""
         nonlocal done
         path = "/echo" if echo else f"/v1/junctions/{item.junction}/decisions"
         streams = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)

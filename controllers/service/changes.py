@@ -24,6 +24,13 @@ def routes(service: Service) -> APIRouter:
         service: Follows what they change.
     """
     api = APIRouter(responses=REFUSED)
+    _deployments(api, service)
+    _overrides(api, service)
+    return api
+
+
+def _deployments(api: APIRouter, service: Service) -> None:
+    """Which bundle serves a junction, and on which stage."""
 
     @api.post("/v1/deployments", dependencies=[needs("admin")])
     def deploy(request: Request, body: DeployIn) -> dict[str, Any]:
@@ -54,6 +61,10 @@ def routes(service: Service) -> APIRouter:
         service.served(junction)
         row = _registry(service).rollback(junction, by)
         return {"deployment": row.id, "junction": junction, "stage": row.stage}
+
+
+def _overrides(api: APIRouter, service: Service) -> None:
+    """What operators do instead of the policy, or with its advice."""
 
     @api.post("/v1/junctions/{junction}/override", dependencies=[needs("operator")])
     def override(request: Request, junction: str, body: OverrideIn) -> dict[str, Any]:
@@ -103,8 +114,6 @@ def routes(service: Service) -> APIRouter:
         until = now_ms() + 1000 * body.seconds
         row = _registry(service).override(junction, "apply", by, body.phase, until)
         return {"override": row.id, "junction": junction, "kind": "apply"}
-
-    return api
 
 
 def _registry(service: Service) -> Registry:

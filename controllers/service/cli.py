@@ -16,7 +16,12 @@ from controllers.loopback import is_loopback
 from signals.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
+    import socket
+
+    from structlog.typing import FilteringBoundLogger
+
     from controllers.service.assembly import Settings
+    from controllers.service.server import Tls
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -118,13 +123,7 @@ def serve(
     source = click.get_current_context().get_parameter_source("address")
     if bundles and source is click.core.ParameterSource.COMMANDLINE:
         raise InputError("give --bundle or --registry, not both; 'signals registry add' keeps one")
-    if not bundles and not address:
-        raise InputError("nothing to serve; give --bundle FILE, or --registry ADDRESS")
-    if bundles and not is_loopback(host):
-        raise InputError(
-            f"--bundle asks for no key and serves this machine only, not {host}; make a registry "
-            "with keys ('signals registry --help') and give --registry"
-        )
+    _check_source(bundles, address, host)
     if (tls_cert is None) != (tls_key is None) or (client_ca and tls_cert is None):
         raise InputError("--tls-cert and --tls-key go together, and --client-ca with them")
     with ExitStack() as stack:
@@ -133,15 +132,8 @@ def serve(
             shared = stack.enter_context(tempfile.TemporaryDirectory(prefix="seoul-signals-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
         try:
-            from controllers.service.assembly import Settings, assembled
-            from controllers.service.server import (
-                Tls,
-                address_of,
-                listen,
-                make_logger,
-                run,
-                run_workers,
-            )
+            from controllers.service.assembly import Settings
+            from controllers.service.server import Tls, listen, make_logger
         except ImportError as error:
             raise MissingDependencyError(
                 error.name or "fastapi", "serve", "the decision service"
@@ -168,18 +160,31 @@ def serve(
             log_format=log_format,
             log_level=log_level,
         )
-        url = address_of(sock, "https" if tls else "http")
         if workers > 1:
-            _check(settings)
-            settings.to_environment()
+            _run_many(workers, settings, sock, logger, tls)
+        else:
+            _run_one(settings, sock, logger, tls)
 
-            def start() -> None:
-                logger.info("serving", address=url, workers=workers)
-                _tell(f"serving with {workers} workers on {url}; stop with ^C", bool(bundles))
 
-            run_workers(workers, sock, logger, start, tls)
-            return
-        service, app = stack.enter_context(assembled(settings, logger))
+def _check_source(bundles: tuple[Path, ...], address: str | None, host: str) -> None:
+    if not bundles and not address:
+        raise InputError("nothing to serve; give --bundle FILE, or --registry ADDRESS")
+    if bundles and not is_loopback(host):
+        raise InputError(
+            f"--bundle asks for no key and serves this machine only, not {host}; make a registry "
+            "with keys ('signals registry --help') and give --registry"
+        )
+
+
+def _run_one(
+    settings: Settings, sock: socket.socket, logger: FilteringBoundLogger, tls: Tls | None
+) -> None:
+    """Serve from this process."""
+    from controllers.service.assembly import assembled
+    from controllers.service.server import address_of, run
+
+    url = address_of(sock, "https" if tls else "http")
+    with assembled(settings, logger) as (service, app):
 
         def started() -> None:
             for name, served in service.city.served.items():
@@ -190,14 +195,35 @@ def serve(
                     stage=served.stage,
                     address=url,
                 )
-            _tell(f"serving {_names(service.city.served)} on {url}; stop with ^C", bool(bundles))
+            _tell(f"serving {_names(service.city.served)} on {url}; stop with ^C", settings)
 
         run(app, sock, logger, started, tls)
 
 
-def _tell(line: str, is_open: bool) -> None:
+def _run_many(
+    workers: int,
+    settings: Settings,
+    sock: socket.socket,
+    logger: FilteringBoundLogger,
+    tls: Tls | None,
+) -> None:
+    """Serve from several processes."""
+    from controllers.service.server import address_of, run_workers
+
+    url = address_of(sock, "https" if tls else "http")
+    _check(settings)
+    settings.to_environment()
+
+    def started() -> None:
+        logger.info("serving", address=url, workers=workers)
+        _tell(f"serving with {workers} workers on {url}; stop with ^C", settings)
+
+    run_workers(workers, sock, logger, started, tls)
+
+
+def _tell(line: str, settings: Settings) -> None:
     click.echo(line)
-    if is_open:
+    if settings.open_to_all:
         click.echo(
             "NO KEY IS ASKED: open to every program on this machine, and to nobody else; for a "
             "street, keep the bundle in a registry and use --registry"

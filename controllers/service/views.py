@@ -38,7 +38,15 @@ def routes(service: Service) -> APIRouter:
         service: What they show.
     """
     api = APIRouter(responses=REFUSED)
-    streams = asyncio.Semaphore(_STREAMS)
+    _junctions(api, service)
+    _lights_and_events(api, service)
+    _changes(api, service)
+    _live(api, service)
+    return api
+
+
+def _junctions(api: APIRouter, service: Service) -> None:
+    """What is served where, and how it does."""
 
     @api.get("/v1/junctions")
     async def junctions(request: Request) -> dict[str, list[str]]:
@@ -70,6 +78,17 @@ def routes(service: Service) -> APIRouter:
             "override": None if override is None else _row(override),
             "decision": _row(last[0]) if last else None,
         }
+
+    @api.get("/v1/junctions/{junction}/evaluation")
+    def judged(request: Request, junction: str, since_ms: _Since = 0) -> dict[str, Any]:
+        """Delay under the policy against the plan's."""
+        person(request, "viewer")
+        service.served(junction)
+        return evaluation(_registry(service), junction, since_ms=since_ms).to_dict()
+
+
+def _lights_and_events(api: APIRouter, service: Service) -> None:
+    """What the controllers have shown."""
 
     @api.get("/v1/junctions/{junction}/spat")
     def junction_spat(request: Request, junction: str) -> dict[str, Any]:
@@ -122,12 +141,9 @@ def routes(service: Service) -> APIRouter:
             ]
         }
 
-    @api.get("/v1/junctions/{junction}/evaluation")
-    def judged(request: Request, junction: str, since_ms: _Since = 0) -> dict[str, Any]:
-        """Delay under the policy against the plan's."""
-        person(request, "viewer")
-        service.served(junction)
-        return evaluation(_registry(service), junction, since_ms=since_ms).to_dict()
+
+def _changes(api: APIRouter, service: Service) -> None:
+    """What people have kept, deployed and changed."""
 
     @api.get("/v1/junctions/{junction}/deployments")
     def history(request: Request, junction: str) -> dict[str, Any]:
@@ -155,6 +171,11 @@ def routes(service: Service) -> APIRouter:
         person(request, "viewer")
         return {"changes": [_row(row) for row in _registry(service).audit(after)]}
 
+
+def _live(api: APIRouter, service: Service) -> None:
+    """What goes on now."""
+    streams = asyncio.Semaphore(_STREAMS)
+
     @api.get("/v1/stream", response_class=StreamingResponse)
     async def stream(request: Request, junction: _Name = None) -> Response:
         """Server-sent events: ``change`` for every audit row, ``decision`` for a junction's."""
@@ -179,8 +200,6 @@ def routes(service: Service) -> APIRouter:
         """Counters for Prometheus."""
         person(request, "viewer")
         return Response(service.telemetry.text(), media_type="text/plain; version=0.0.4")
-
-    return api
 
 
 async def _told(
