@@ -490,26 +490,28 @@ def single(seconds: int, connections: int, long: bool) -> None:
         rates: dict[str, list[float]] = {"decisions": [], "echo": []}
         costs: dict[str, list[float]] = {"decisions": [], "echo": []}
         number = 0
-        for turn in range(max(2, seconds // 4)):
+        for turn in range(max(2, seconds // 2)):
             for name, at, own in (
                 ("decisions", port, members()),
                 ("echo", echo_port, [echo.pid]),
             ):
                 used_s = cpu_s(own)
-                done, took_s = asyncio.run(hammer(at, name == "echo", key, polls, number, 2.0))
+                done, took_s = asyncio.run(hammer(at, name == "echo", key, polls, number, 1.0))
                 number += done + connections
                 if turn:  # the first turn warms up
                     rates[name].append(done / took_s)
                     costs[name].append(1e6 * (cpu_s(own) - used_s) / done)
         decisions, echoes = median(rates["decisions"]), median(rates["echo"])
+        # Of neighbouring turns, so that whatever else the machine does falls on both.
+        ratio = median(a / b for a, b in zip(rates["decisions"], rates["echo"], strict=True))
         size = sum(len(item.at(0)) - len(item.before) for item in polls) / len(polls)
         print(
             f"polls of {size / 1000:.1f} kB, {connections} connections: "
-            f"{decisions:.0f} decisions/s, {echoes:.0f} echoes/s, ratio {decisions / echoes:.2f}; "
+            f"{decisions:.0f} decisions/s, {echoes:.0f} echoes/s, ratio {ratio:.2f}; "
             f"{median(costs['decisions']):.0f} and {median(costs['echo']):.0f} microseconds of "
             "processor time each"
         )
-        raise SystemExit(0 if decisions >= SHARE * echoes else 1)
+        raise SystemExit(0 if ratio >= SHARE else 1)
 
 
 async def hammer(

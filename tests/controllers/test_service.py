@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import os
 import re
@@ -18,7 +20,9 @@ from click.testing import CliRunner
 
 from controllers.runtime import JunctionRuntime
 from controllers.service.cli import serve
-from controllers.service.server import listen
+from controllers.service.deciding import Answer, Service
+from controllers.service.models import DecisionPoll
+from controllers.service.server import listen, make_logger
 from signals.contract import Bundle
 from signals.detectors import Readings
 from signals.errors import InputError, PortError, SignalsError
@@ -53,6 +57,20 @@ def test_a_single_decision(running: Running, poll: dict[str, Any], bundle: Bundl
     assert command["sequence"] == 12 and command["bundle_hash"] == bundle.hash
     assert re.fullmatch("[0-9a-f]{64}", command["observation_sha256"])
     assert len(command["mask"]) == len(bundle.contract.junction.phases)
+
+
+def test_polls_that_arrive_together_are_answered_as_alone(
+    bundle: Bundle, poll: dict[str, Any]
+) -> None:
+    service = Service([bundle], make_logger(io.StringIO()))
+    polls = [DecisionPoll.model_validate({**poll, "sequence": number}) for number in range(80)]
+
+    async def at_once() -> list[Answer]:
+        return await asyncio.gather(*(service.answer_soon("B1", item) for item in polls))
+
+    together = asyncio.run(at_once())
+    assert together == [service.answer("B1", item) for item in polls]
+    assert [answer.content["sequence"] for answer in together] == list(range(80))
 
 
 def test_it_is_idempotent_on_the_sequence(running: Running, poll: dict[str, Any]) -> None:
