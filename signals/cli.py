@@ -52,6 +52,7 @@ _EXTRAS: Final = {
     "sumo": "sim",
     "gymnasium": "sim",
     "polars": "sim",
+    "rich": "sim",
     "torch": "train",
     "stable_baselines3": "train",
     "tensorboard": "train",
@@ -72,6 +73,7 @@ _EXTRAS: Final = {
     "orjson": "serve",
     "prometheus_client": "serve",
     "pysnmp": "serve",
+    "gufo": "serve",
 }
 """Modules that are not everybody's, and the extra that brings each."""
 
