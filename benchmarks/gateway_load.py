@@ -2,11 +2,11 @@
 
     python -m benchmarks.gateway_load [--junctions 100] [--scenario school_zone] [--seconds 120]
 
-As many virtual controllers share one process, each with an SNMP agent of its own; one gateway reads
-every one of them each second, asks one service, and commands. Once all are under control, the run
-is measured: the processor time of each process, the longest silence of the gateway towards any
-controller, and whether any controller fell back to its own plan or saw an unlawful light. A
-heartbeat is in time when it comes within a third of the controller's backup time.
+As many virtual controllers share two processes, each with an SNMP agent of its own; one gateway
+reads every one of them each second, asks one service, and commands. Once all are under control, the
+run is measured: the processor time of each process, the longest silence of the gateway towards any
+controller, and whether one was lost or saw an unlawful light. A heartbeat is in time when it comes
+within a third of the controller's backup time.
 Exit status 1 when one was late, a controller was lost, or a monitor tripped.
 """
 
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from controllers.gateway import ask
 from controllers.ntcip.assignment import Assignment
@@ -59,30 +60,47 @@ def status(loop: Loop) -> list[dict[str, Any]]:
     return rows
 
 
+def start_controllers(loop: Loop, processes: int, version: str) -> None:
+    """The virtual controllers, and one list of them for the gateway."""
+    rows: list[dict[str, Any]] = []
+    for number in range(processes):
+        listed = loop.folder / f"controllers{number}.yaml"
+        controllers = loop.start(
+            f"controllers {number + 1}",
+            *("virtual-controller", "--port", 0, "--speed", 1),
+            *(part for file in loop.bundles[number::processes] for part in ("--bundle", file)),
+            *("--gateway-file", listed, "--out", f"street{number}"),
+        )
+        controllers.wait_for("ready;", 300)
+        rows += yaml.safe_load(listed.read_text(encoding="utf-8"))["controllers"]
+    text = yaml.safe_dump({"controllers": [{**row, "version": version} for row in rows]})
+    (loop.folder / "controllers.yaml").write_text(text, encoding="utf-8")
+
+
 @click.command()
 @click.option("--junctions", type=click.IntRange(1, 500), default=100, show_default=True)
 @click.option("--scenario", default="school_zone", show_default=True, help="Its first junction.")
 @click.option("--seconds", type=click.IntRange(10, 86_400), default=120, show_default=True)
 @click.option("--interval", "interval_s", type=click.IntRange(1, 60), default=5, show_default=True)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 8),
+    default=2,
+    show_default=True,
+    help="That the virtual controllers share.",
+)
 @click.option("--snmp", "version", type=click.Choice(["v2c", "v3"]), default="v3")
-def main(junctions: int, scenario: str, seconds: int, interval_s: int, version: str) -> None:
+def main(
+    junctions: int, scenario: str, seconds: int, interval_s: int, processes: int, version: str
+) -> None:
     """Run it."""
     world = world_of(scenario, None, None)
     with tempfile.TemporaryDirectory() as name:
         loop = Loop(Path(name), world, onnx_policy(), "", version, speed=1.0, lockstep=False)
         with running(loop):
             loop.bundles = bundles(loop, junctions, interval_s)
-            given = [part for file in loop.bundles for part in ("--bundle", file)]
             loop.start_service()
-            controllers = loop.start(
-                "controllers",
-                *("virtual-controller", *given, "--port", 0, "--speed", 1),
-                *("--gateway-file", "controllers.yaml", "--out", "street"),
-            )
-            controllers.wait_for("ready;", 300)
-            listed = loop.folder / "controllers.yaml"
-            text = listed.read_text(encoding="utf-8").replace("version: v3", f"version: {version}")
-            listed.write_text(text, encoding="utf-8")
+            start_controllers(loop, processes, version)
             loop.start_gateway()
             began = time.monotonic()
             while sum(row["in_control"] for row in status(loop)) < junctions:
@@ -99,11 +117,11 @@ def main(junctions: int, scenario: str, seconds: int, interval_s: int, version: 
             measured_s = time.monotonic() - began
             after = {name: cpu_s(item.running.pid) for name, item in loop.processes.items()}
             again = status(loop)
-            controllers.stop()
-            for name in ("gateway", "service"):
+            for name in sorted(loop.processes):  # the controllers first
                 loop.processes[name].stop()
-            text = (loop.folder / "street" / "controllers.json").read_text(encoding="utf-8")
-            seen = json.loads(text)["junctions"].values()
+            files = loop.folder.glob("street*/controllers.json")
+            found = [json.loads(file.read_text(encoding="utf-8"))["junctions"] for file in files]
+            seen = [row for part in found for row in part.values()]
     commanded = sum(b["commanded"] - a["commanded"] for a, b in zip(rows, again, strict=True))
     decisions = sum(b["decisions"] - a["decisions"] for a, b in zip(rows, again, strict=True))
     losses = sum(row["losses"] for row in again)
