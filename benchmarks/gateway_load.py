@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,14 @@ def status(loop: Loop) -> list[dict[str, Any]]:
     return rows
 
 
+def arm(loop: Loop) -> None:
+    """Arm who is connected and disarmed: a lost line has to be armed anew."""
+    names = [row["junction"] for row in status(loop) if row["connected"] and not row["armed"]]
+    if names:
+        request = {"verb": "arm", "minutes": 1440, "junctions": names}
+        asyncio.run(ask(loop.folder / "gateway.sock", request))
+
+
 def start_controllers(loop: Loop, processes: int, version: str) -> None:
     """The virtual controllers, and one list of them for the gateway."""
     rows: list[dict[str, Any]] = []
@@ -72,6 +81,7 @@ def start_controllers(loop: Loop, processes: int, version: str) -> None:
             *("--gateway-file", listed, "--out", f"street{number}"),
         )
         controllers.wait_for("ready;", 300)
+        click.echo(f"{controllers.name} ready", err=True)
         rows += yaml.safe_load(listed.read_text(encoding="utf-8"))["controllers"]
     text = yaml.safe_dump({"controllers": [{**row, "version": version} for row in rows]})
     (loop.folder / "controllers.yaml").write_text(text, encoding="utf-8")
@@ -101,14 +111,17 @@ def main(
             loop.bundles = bundles(loop, junctions, interval_s)
             loop.start_service()
             start_controllers(loop, processes, version)
-            loop.start_gateway()
+            loop.start_gateway(arm=False)
             began = time.monotonic()
-            while sum(row["in_control"] for row in status(loop)) < junctions:
+            while (ready := sum(row["in_control"] for row in status(loop))) < junctions:
+                told = Counter(row["trouble"] or "no trouble" for row in status(loop))
+                click.echo(f"{ready} of {junctions} under control; {told.most_common(2)}", err=True)
+                arm(loop)
                 if time.monotonic() - began > WARM_UP_S:
                     lost = [row for row in status(loop) if not row["in_control"]]
                     click.echo(f"never under control: {lost[:3]}")
                     sys.exit(1)
-                time.sleep(1)
+                time.sleep(10)
             took_s = time.monotonic() - began
             before = {name: cpu_s(item.running.pid) for name, item in loop.processes.items()}
             rows = status(loop)
@@ -124,7 +137,7 @@ def main(
             seen = [row for part in found for row in part.values()]
     commanded = sum(b["commanded"] - a["commanded"] for a, b in zip(rows, again, strict=True))
     decisions = sum(b["decisions"] - a["decisions"] for a, b in zip(rows, again, strict=True))
-    losses = sum(row["losses"] for row in again)
+    losses = sum(b["losses"] - a["losses"] for a, b in zip(rows, again, strict=True))
     silence_s = max(row["longest_silence_s"] for row in seen)
     trips = sum(row["monitor_trips"] for row in seen)
     detectors = Assignment.of(world.junctions[0]).detector_count
