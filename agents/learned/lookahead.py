@@ -79,7 +79,12 @@ class LookaheadLearner:
         ]
         chosen = torch.from_numpy(np.concatenate([item.actions for item in trajectories]))
         size = int(self._values["batch_size"])
-        for _ in range(int(self._values["teacher_epochs"])):
+        # Few choices are passed through more often.
+        epochs = max(
+            int(self._values["teacher_epochs"]),
+            -(-int(self._values["teacher_updates"]) * size // len(rows)),
+        )
+        for _ in range(epochs):
             order = self._random.permutation(len(rows))
             for places in np.array_split(order, max(len(rows) // size, 1)):
                 batch = pad([rows[place] for place in places], self._sizes.maxima)

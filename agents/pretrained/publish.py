@@ -2,9 +2,9 @@
 
 python -m agents.pretrained.publish runs/universal universal [--mean]
 
-With ``--mean``, of a run that began from the shipped weights: the mean of its weights and those that
-it began from, which forgets less of what these knew and is steadier than either (M. Wortsman et al.,
-"Robust fine-tuning of zero-shot models", CVPR 2022).
+With ``--mean``, of a run that began from the shipped weights: the mean of its weights and those
+that it began from, which forgets less of what these knew and is steadier than either (M. Wortsman
+et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
 """
 
 from __future__ import annotations
