@@ -239,9 +239,9 @@ class Loop:
             process = self.processes.get(name)
             if process is not None and process.running.poll() is None:
                 assert process.stop() == 0, self._logs()
-        found: dict[str, Any] = json.loads(
-            (self.folder / "street" / "controllers.json").read_text(encoding="utf-8")
-        )
+        file = self.folder / "street" / "controllers.json"
+        assert file.exists(), f"the controllers ended without {file.name}\n{self._logs()}"
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return found
 
     def _logs(self) -> str:
@@ -326,6 +326,9 @@ def _in_service(rows: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
 @contextmanager
 def running(loop: Loop) -> Iterator[Loop]:
     """Prepare a loop, and end its processes whatever happens."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        # Inherited from whoever started us; every process would seem to have ended with status 0.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     before = os.environ.get(KEYS_VARIABLE)
     os.environ[KEYS_VARIABLE] = str(loop.folder / "keys")
     try:
