@@ -27,6 +27,7 @@ from controllers.adapters.base import (
 )
 from controllers.adapters.http_inbox import Inbox, Mailbox, Report
 from controllers.loopback import is_loopback
+from controllers.private_file import read_private
 from signals.detectors import FIELDS, Readings, ReadingsReader, layout
 from signals.errors import InputError
 from signals.hires import Event
@@ -69,14 +70,7 @@ def over_http(entry: ControllerEntry, junction: Junction, inboxes: dict[str, Inb
 
 
 def _key(file: Path) -> str:
-    try:
-        text = file.read_text(encoding="ascii").strip()
-        mode = file.stat().st_mode
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise InputError(f"cannot read the key {file}: {reason}") from error
-    if mode & 0o077:
-        raise InputError(f"the key {file} can be read by others; run 'chmod 600 {file}'")
+    text = read_private(file, "the key", encoding="ascii").strip()
     if len(text) < LEAST_KEY or not text.isprintable() or " " in text:
         raise InputError(
             f"{file} holds no key; give one line of {LEAST_KEY} characters or more, for example "

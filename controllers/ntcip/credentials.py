@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from controllers.private_file import read_private
 from signals.errors import InputError, OutputError
 
 _LEAST = 8
@@ -71,14 +72,7 @@ class Credentials:
         Raises:
             InputError: Missing, open to everybody, or no credentials.
         """
-        try:
-            text = file.read_text(encoding="utf-8")
-            mode = file.stat().st_mode
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
-            raise InputError(f"cannot read credentials {file}: {reason}") from error
-        if mode & 0o077:
-            raise InputError(f"credentials {file} can be read by others; run 'chmod 600 {file}'")
+        text = read_private(file, "credentials")
         try:
             found = cls._of(yaml.safe_load(text))
         except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
