@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from signals.errors import InputError, MissingDependencyError, OutputError
 
 if TYPE_CHECKING:
     from controllers.registry.store import Author, Registry
+    from controllers.registry.tables import Decision, Override
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -94,6 +94,8 @@ def add(
 @_json_option
 def list_(address: str | None, as_json: bool) -> None:
     """List bundles and what is deployed where."""
+    from controllers.registry.store import now_ms
+
     found = _open(address)
     bundles, deployments = found.bundles(), found.deployments()
     overrides = found.overrides()
@@ -107,7 +109,7 @@ def list_(address: str | None, as_json: bool) -> None:
         bundle = (row.bundle_hash or "none")[:12]
         line = f"  {name}: {bundle} {row.stage}, {_time(row.at_ms)} by {row.who}: {row.why}"
         over = overrides.get(name)
-        if over is not None and _holds(over):
+        if over is not None and over.holds(now_ms()):
             line += f"; override {over.kind} by {over.who}: {over.why}"
         lines.append(line)
     document = {
@@ -131,25 +133,36 @@ def list_(address: str | None, as_json: bool) -> None:
 )
 @_json_option
 def show(junction: str, address: str | None, count: int, as_json: bool) -> None:
-    """Show what happened at JUNCTION: its deployments and its last decisions."""
+    """Show what happened at JUNCTION: its deployments, what the policy chose, its last decisions.
+
+    What the policy would choose is there on every stage, also where the plan drives.
+    """
+    found = _open(address)
+    from controllers.registry.store import now_ms
     from signals.errors import UnknownNameError
 
-    found = _open(address)
     history = found.history(junction)
     if not history:
         raise UnknownNameError("junction", junction, found.deployments())
     decisions = found.decisions(junction, limit=count) if count else []
+    last = decisions[-1:] or found.decisions(junction, limit=1)
+    choice = _choice(last[0], now_ms()) if last else None
     lines = [
         f"{row.number}. {(row.bundle_hash or 'none')[:12]} {row.stage}, {_time(row.at_ms)} by "
         f"{row.who}: {row.why}"
         for row in history
     ]
     lines += [
-        f"{_time(row.at_ms)} poll {row.sequence}: phase {row.phase}, {row.reason} "
-        f"{row.why}".rstrip()
+        f"{_time(row.at_ms)} poll {row.sequence}: policy {_phase(row.wish)}; street {_street(row)}"
         for row in decisions
     ]
+    if choice is not None:
+        lines.append(
+            f"last choice of the policy: {_phase(choice['phase'])}, {choice['age_s']:.0f} s ago, "
+            f"stage {choice['stage']}, {'' if choice['acts'] else 'not '}acting"
+        )
     document = {
+        "last_choice": choice,
         "deployments": [_shown(row) for row in history],
         "decisions": [_shown(row) for row in decisions],
     }
@@ -219,6 +232,7 @@ def deploy(
     if chosen["drift"] < 1 and not TrainedRanges(opened.contract.training).known:
         click.echo(f"note: drift of readings is not watched: {NO_RANGES}", err=True)
     _say(_shown(row), f"{row.junction}: bundle {opened.hash[:12]} {stage}", as_json)
+    _note_override(found, row.junction)
 
 
 @registry.command()
@@ -228,9 +242,11 @@ def deploy(
 @_json_option
 def rollback(junction: str, address: str | None, who: str | None, why: str, as_json: bool) -> None:
     """Go back to what was deployed at JUNCTION before, in one step."""
-    row = _open(address).rollback(junction, _author(who, why))
+    found = _open(address)
+    row = found.rollback(junction, _author(who, why))
     bundle = (row.bundle_hash or "none")[:12]
     _say(_shown(row), f"{junction}: back to bundle {bundle}, {row.stage}", as_json)
+    _note_override(found, junction)
 
 
 @registry.command()
@@ -250,11 +266,14 @@ def override(
     as_json: bool,
 ) -> None:
     """Take JUNCTION from the policy: onto its own plan, or into one phase."""
-    until = None if minutes is None else round(1000 * (time.time() + 60 * minutes))
+    found = _open(address)
+    from controllers.registry.store import now_ms
+
+    until = None if minutes is None else now_ms() + round(60_000 * minutes)
     kind = "local_plan" if phase is None else "hold"
-    row = _open(address).override(junction, kind, _author(who, why), phase, until)
+    row = found.override(junction, kind, _author(who, why), phase, until)
     text = "its own plan" if phase is None else f"phase {phase}, as far as the guard grants it"
-    _say(_shown(row), f"{junction}: {text}, until released", as_json)
+    _say(_shown(row), f"{junction}: {text}, {_end(row)}", as_json)
 
 
 @registry.command()
@@ -454,9 +473,38 @@ def _author(who: str | None, why: str) -> Author:
         raise InputError("this machine's user has no name; say who with --as NAME") from error
 
 
-def _holds(row: Any) -> bool:
-    until = row.until_ms
-    return row.kind != "release" and (until is None or until > 1000 * time.time())
+def _note_override(found: Registry, junction: str) -> None:
+    """Say that a change of the deployment is not followed yet, where an override holds."""
+    from controllers.registry.store import now_ms
+
+    over = found.override_at(junction, now_ms())
+    if over is not None:
+        what = over.kind if over.phase is None else f"{over.kind} phase {over.phase}"
+        click.echo(
+            f"note: override '{what}' by {over.who} ({over.why}) still comes first at {junction}, "
+            f"{_end(over)}; end it with 'signals registry release {junction}'",
+            err=True,
+        )
+
+
+def _choice(row: Decision, now_ms: int) -> dict[str, Any]:
+    """What the policy chose at a poll, whether it was to act or not."""
+    stage, _, acting = row.stage.partition("/")
+    age_s = max(0.0, (now_ms - row.at_ms) / 1000)
+    return {"phase": row.wish, "age_s": age_s, "stage": stage, "acts": acting == "on"}
+
+
+def _phase(phase: int | None) -> str:
+    return "no choice" if phase is None else f"phase {phase}"
+
+
+def _street(row: Decision) -> str:
+    phase = "" if row.phase is None else _phase(row.phase)
+    return " ".join(part for part in (phase, row.reason, row.why) if part)
+
+
+def _end(override: Override) -> str:
+    return "until released" if override.until_ms is None else f"until {_time(override.until_ms)}"
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from controllers.registry import keys
 from controllers.registry.database import away, reading, writing
 from controllers.registry.tables import (
     OVERRIDES,
+    RELEASE,
     ROLES,
     STAGES,
     WITHDRAWN,
@@ -118,6 +119,12 @@ class Registry:
     def overrides(self) -> dict[str, Override]:
         """The last override of each junction, released and expired ones included."""
         return {row.junction: row for row in self._all(_last(Override))}
+
+    def override_at(self, junction: str, at_ms: int) -> Override | None:
+        """The override that comes before the policy at that time, if there is one."""
+        query = select(Override).where(Override.junction == junction)
+        rows = self._all(query.order_by(Override.number.desc()).limit(1))
+        return rows[0] if rows and rows[0].holds(at_ms) else None
 
     def keys(self) -> dict[str, keys.KnownKey]:
         """The keys that are valid now."""
@@ -328,7 +335,8 @@ class Registry:
                 phase=phase,
                 until_ms=until_ms,
             )
-            change.add(row, by, "override", junction, {"kind": kind, "phase": phase})
+            what = kind if kind == RELEASE else "override"
+            change.add(row, by, what, junction, {"kind": kind, "phase": phase})
         return row
 
     def add_key(

@@ -25,7 +25,9 @@ WITHDRAWN = "withdrawn"
 """Stage of a junction that nobody decides for: it stays on its own plan."""
 STAGES = (*LIVE_MODES, WITHDRAWN)
 ROLES = ("controller", "viewer", "operator", "admin")
-OVERRIDES = ("hold", "local_plan", "apply", "release")
+RELEASE = "release"
+"""Kind of override that ends the one before."""
+OVERRIDES = ("hold", "local_plan", "apply", RELEASE)
 """``hold`` a phase, stay on the ``local_plan``, ``apply`` a recommendation, ``release``."""
 
 
@@ -91,6 +93,10 @@ class Override(_Changed, Base):
     kind: Mapped[str] = mapped_column(String(20))
     phase: Mapped[int | None] = mapped_column(Integer)
     until_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+    def holds(self, at_ms: int) -> bool:
+        """Whether it comes before the policy at that time."""
+        return self.kind != RELEASE and (self.until_ms is None or self.until_ms > at_ms)
 
 
 class Key(_Changed, Base):

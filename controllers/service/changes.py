@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 
 from controllers.registry.store import Author, Registry, now_ms
-from controllers.registry.tables import LIVE_MODES
+from controllers.registry.tables import LIVE_MODES, Deployment
 from controllers.rollout import RolloutOptions
 from controllers.service.deciding import Service
 from controllers.service.errors import REFUSED
@@ -41,7 +41,7 @@ def _deployments(api: APIRouter, service: Service) -> None:
         options = RolloutOptions.read(body.options).model_dump(mode="json")
         bundle = _registry(service).opened(body.bundle, service.city.trusted)
         row = _registry(service).deploy(bundle, body.stage, by, options, body.new_street)
-        return {"deployment": row.id, "junction": row.junction, "stage": row.stage}
+        return _changed(service, row)
 
     @api.post("/v1/junctions/{junction}/stage", dependencies=[needs("admin")])
     def stage(request: Request, junction: str, body: StageIn) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _deployments(api: APIRouter, service: Service) -> None:
         service.served(junction)
         row = _registry(service).restage(junction, body.stage, by)
         assert row is not None
-        return {"deployment": row.id, "junction": junction, "stage": row.stage}
+        return _changed(service, row)
 
     @api.post("/v1/junctions/{junction}/rollback", dependencies=[needs("operator")])
     def rollback(request: Request, junction: str, body: ReasonIn) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _deployments(api: APIRouter, service: Service) -> None:
         by = Author(holder_of(request).name, body.why)
         service.served(junction)
         row = _registry(service).rollback(junction, by)
-        return {"deployment": row.id, "junction": junction, "stage": row.stage}
+        return _changed(service, row)
 
 
 def _overrides(api: APIRouter, service: Service) -> None:
@@ -114,6 +114,19 @@ def _overrides(api: APIRouter, service: Service) -> None:
         until = now_ms() + 1000 * body.seconds
         row = _registry(service).override(junction, "apply", by, body.phase, until)
         return {"override": row.id, "junction": junction, "kind": "apply"}
+
+
+def _changed(service: Service, row: Deployment) -> dict[str, Any]:
+    """What was made of a change, and the override that still comes before it."""
+    over = _registry(service).override_at(row.junction, now_ms())
+    return {
+        "deployment": row.id,
+        "junction": row.junction,
+        "stage": row.stage,
+        "override": None
+        if over is None
+        else {"kind": over.kind, "who": over.who, "why": over.why, "until_ms": over.until_ms},
+    }
 
 
 def _registry(service: Service) -> Registry:

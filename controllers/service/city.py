@@ -159,9 +159,7 @@ class City:
     def override(self, junction: str, at_ms: int) -> Override | None:
         """The override that holds, if there is one."""
         row = self.overrides.get(junction)
-        if row is None or row.kind == "release":
-            return None
-        return row if row.until_ms is None or row.until_ms > at_ms else None
+        return row if row is not None and row.holds(at_ms) else None
 
     def _deployed(self, junction: str, row: Deployment) -> Served:
         assert self.registry is not None and row.bundle_hash is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from controllers.bundle import trusted_keys
 from controllers.poller import Credentials, Poller
+from controllers.registry.cli import registry as registry_command
 from controllers.registry.database import migrate, open_engine
 from controllers.registry.journal import JournalFullError
 from controllers.registry.store import Author, Registry, now_ms
@@ -267,6 +270,10 @@ def test_the_stages(staged: City, poll: dict[str, Any]) -> None:
     staged.written()
     row = next(row for row in staged.registry.decisions("B1") if row.id == shadow["decision"])
     assert row.wish == 0 and row.phase is None and row.stage == "shadow/off"
+    file = str(staged.registry.engine.url.database)
+    shown = CliRunner().invoke(registry_command, ["show", "B1", "--registry", file]).stdout
+    assert f"poll {row.sequence}: policy phase 0; street local plan stage shadow" in shown
+    assert re.search(r"last choice of the policy: phase 0, \d+ s ago, stage shadow, not act", shown)
     stage("canary", windows=["08:00-09:00"])
     assert ask(staged, poll)["phase"] == 0
     late = poll | {"readings": {**poll["readings"], "time_s": 33_000.0}}
@@ -308,6 +315,9 @@ def test_overrides_come_before_the_policy(staged: City, poll: dict[str, Any]) ->
     staged.follow()
     answer = ask(staged, poll)
     assert answer["phase"] is None and "accident in the crossing" in answer["why"]
+    again = staged.post("/v1/junctions/B1/stage", "admin", {"stage": "deploy", "why": "go on"})
+    over = again.json()["override"]
+    assert over["kind"] == "local_plan" and over["why"] == body["why"], again.text
     hold = {"phase": 2, "minutes": 0.02, "why": "let the east out"}
     assert staged.post("/v1/junctions/B1/override", "operator", hold).status_code == 200
     staged.follow()

@@ -48,10 +48,19 @@ def test_a_bundle_from_nothing_to_the_street_and_back(
     options = json.loads(row["options"])
     assert options["windows"] == ["07:00-09:00"] and options["vetoes"] == 0.1
     assert run(address, "override", "B1", "--phase", "1", "--minutes", "5", *by)["phase"] == 1
+    notes.clear()
+    run(address, "deploy", "by-load", "--option", "drift=1", *by, notes=notes)
+    assert len(notes) == 1 and "override 'hold phase 1' by kim (first try) still" in notes[0]
+    assert "registry release B1" in notes[0] and "until 2" in notes[0]
+    assert run(address, "rollback", "B1", *by, notes=notes)["stage"] == "canary"
+    assert len(notes) == 2 and notes[1] == notes[0]
     assert run(address, "release", "B1", *by)["kind"] == "release"
-    assert run(address, "rollback", "B1", *by)["stage"] == "shadow"
+    assert run(address, "rollback", "B1", *by, notes=notes)["stage"] == "shadow"
+    assert len(notes) == 2
     shown = run(address, "show", "B1")
-    assert [row["stage"] for row in shown["deployments"]] == ["shadow", "canary", "shadow"]
+    assert shown["last_choice"] is None
+    stages = [row["stage"] for row in shown["deployments"]]
+    assert stages == ["shadow", "canary", "shadow", "canary", "shadow"]
     listed = run(address, "list")
     assert listed["deployments"][0]["junction"] == "B1" and "content" not in listed["bundles"][0]
     made = run(address, "keys", "add", "gateway", "--role", "controller", "--junction", "B1", *by)
@@ -60,12 +69,14 @@ def test_a_bundle_from_nothing_to_the_street_and_back(
     found = CliRunner().invoke(registry, ["keys", "list", "--registry", address])
     assert made["id"] in found.stdout and "revoked" in found.stdout
     assert made["key"] not in found.stdout
-    assert run(address, "export", "--out", str(tmp_path / "out"))["deployments"] == 3
+    assert run(address, "export", "--out", str(tmp_path / "out"))["deployments"] == 5
     assert run(address, "prune", "--keep-days", "30", *by) == {"decisions": 0, "events": 0}
     assert run(address, "evaluate", "B1")["verdict"] == "too few pairs"
     told = run(address, "audit")
     assert {row["who"] for row in told} == {"kim"} and {row["why"] for row in told} == {"first try"}
-    assert len(told) == 9
+    assert len(told) == 11
+    about = [row["what"] for row in told if row["object"] == "B1"]
+    assert about.count("override") == about.count("release") == 1
     for arguments in (("list",), ("show", "B1"), ("audit",), ("evaluate", "B1"), ("init",)):
         found = CliRunner().invoke(registry, [*arguments, "--registry", address])
         assert found.exit_code == 0 and found.stdout.strip(), found.output
