@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from controllers.certificates import load_authorities, load_own
 from controllers.runtime import Command, DecisionRequest
 from signals.errors import InputError, MissingDependencyError, ServiceError
 from signals.observation import ObservationSpec
@@ -27,6 +28,7 @@ from signals.observation import ObservationSpec
 TIMEOUT_S = 0.5
 KEY_VARIABLE = "SEOUL_SIGNALS_SERVICE_KEY"
 """Environment variable with the controller's key for the service, or the file that holds it."""
+_MAKE_ONE = "make a key: signals registry keys add --role controller --out FILE"
 BACK_OFF_S = (1.0, 30.0)
 """Pause after the first failure and the longest one; it doubles in between (s)."""
 
@@ -77,15 +79,21 @@ class Credentials:
             InputError: The file cannot be read, or holds no key.
         """
         text = (os.environ.get(KEY_VARIABLE, "") if key is None else key).strip()
+        source = f"${KEY_VARIABLE}" if key is None else "what was given"
         if text and not text.startswith("ssk_"):
+            source = f"file {text[:200]}"
             try:
                 text = Path(text).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise InputError(f"cannot read a service key from {text[:200]}") from error
+            except (OSError, UnicodeDecodeError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or "it is no text"
+                raise InputError(
+                    f"cannot read a service key from {source}: {reason}; give a key (ssk_...) or "
+                    "the file that holds one"
+                ) from error
+            if not text:
+                raise InputError(f"{source} is empty; {_MAKE_ONE}")
         if text and not (text.startswith("ssk_") and text.isascii() and text.isprintable()):
-            raise InputError(
-                "what was given is no service key; make one: signals registry keys add"
-            )
+            raise InputError(f"{source} holds no service key (ssk_...); {_MAKE_ONE}")
         return cls(text, authority, certificate)
 
     def context(self) -> ssl.SSLContext:
@@ -100,16 +108,13 @@ class Credentials:
 @cache
 def _context(authority: Path | None, certificate: Path | None) -> ssl.SSLContext:
     """One for all pollers of a process: each holds hundreds of certificates."""
-    try:
+    found = ssl.create_default_context()
+    if authority is not None:
+        # Instead of the system's, not beside them.
+        load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), authority)
         found = ssl.create_default_context(cafile=authority)
-        if certificate is not None:
-            found.load_cert_chain(certificate)
-    except (OSError, ssl.SSLError) as error:
-        names = " and ".join(str(file) for file in (authority, certificate) if file is not None)
-        raise InputError(
-            f"cannot use the certificates in {names or 'the system'}: {error}; give PEM files, "
-            "our own with its key"
-        ) from error
+    if certificate is not None:
+        load_own(found, certificate)
     return found
 
 

@@ -377,10 +377,11 @@ def _unpack(path: Path, data: bytes) -> dict[str, bytes]:
                 else {}
             )
     except Exception as error:  # zipfile has a dozen ways to stumble over damaged bytes
-        raise BundleError(
-            f"bundle {path} is damaged or no bundle ({str(error) or type(error).__name__}); "
-            "copy or export it again"
-        ) from error
+        reason = str(error) or type(error).__name__
+        what = "is no bundle, or was damaged or cut short"
+        if "CRC" in reason:
+            what, reason = "was damaged or changed after signing", "its check sums do not fit"
+        raise BundleError(f"bundle {path} {what} ({reason}); copy or export it again") from error
     if not members:
         raise BundleError(
             f"bundle {path} holds {', '.join(names) or 'nothing'}; "

@@ -13,6 +13,7 @@ heartbeat only while the gateway gives it, so that the controller's own backup t
 from __future__ import annotations
 
 import hmac
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from controllers.certificates import load_own
 from controllers.service.limits import BodyLimit
 from controllers.service.server import listen
 from signals.errors import InputError
@@ -144,10 +146,13 @@ class Inbox:
         certificate: With its key (PEM): HTTPS.
 
     Raises:
+        InputError: The certificate's file cannot be used.
         PortError: The address is busy or unknown.
     """
 
     def __init__(self, host: str, port: int, certificate: Path | None = None) -> None:
+        if certificate is not None:
+            load_own(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate)
         self._boxes: dict[str, Mailbox] = {}
         self._sock = listen(host, port)
         self.port = int(self._sock.getsockname()[1])
@@ -179,7 +184,7 @@ class Inbox:
         """Answer, if it does not yet.
 
         Raises:
-            InputError: It cannot: the certificate is none.
+            InputError: It cannot.
         """
         if self._thread.is_alive() or self._server.started:
             return
@@ -187,7 +192,7 @@ class Inbox:
         deadline = time.monotonic() + _START_S
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise InputError("the gateway cannot listen for controllers; see its certificate")
+                raise InputError("the gateway cannot listen for controllers that call")
             time.sleep(0.01)
 
     def close(self) -> None:

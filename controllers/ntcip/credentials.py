@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from controllers.private_file import read_private
+from controllers.yaml_text import line_of
 from signals.errors import InputError, OutputError
 
 _LEAST = 8
@@ -74,14 +75,20 @@ class Credentials:
         """
         text = read_private(file, "credentials")
         try:
-            found = cls._of(yaml.safe_load(text))
-        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:100]
-            raise InputError(
-                f"credentials {file} cannot be used ({reason}); give v2c: {{read, write}} or v3: a "
-                "list of {name, auth, priv, writes}"
-            ) from error
-        return found
+            return cls._of(yaml.safe_load(text))
+        except yaml.YAMLError as error:
+            # What the parser says of a line may hold a secret: only where it stands is told.
+            reason = f"{line_of(error)} is no YAML"
+        except KeyError as error:
+            reason = f"a user of v3 lacks {error}"
+        except ValueError as error:
+            reason = str(error)
+        except (TypeError, AttributeError):
+            reason = "v2c or v3 is not in its form"
+        raise InputError(
+            f"credentials {file} cannot be used ({reason}); give v2c: {{read, write}} or v3: a "
+            "list of {name, auth, priv, writes}"
+        )
 
     @classmethod
     def _of(cls, data: Any) -> Credentials:

@@ -21,7 +21,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from structlog.typing import EventDict, FilteringBoundLogger
 
-from signals.errors import InputError, PortError
+from controllers.certificates import load_authorities, load_own
+from signals.errors import PortError
 
 _PLAIN = re.compile(r"[^\s\"=\\\x00-\x1f]*")
 _KEEP_ALIVE_S = 75
@@ -103,19 +104,12 @@ class Tls:
         """Refuse files that hold no certificates.
 
         Raises:
-            InputError: Names them.
+            InputError: Names the file.
         """
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self.certificate, self.key)
-            if self.clients is not None:
-                context.load_verify_locations(self.clients)
-        except (OSError, ssl.SSLError) as error:
-            raise InputError(
-                f"cannot use certificate {self.certificate} with key {self.key}"
-                + (f" and client certificates {self.clients}" if self.clients else "")
-                + f": {error}"
-            ) from error
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        load_own(context, self.certificate, self.key)
+        if self.clients is not None:
+            load_authorities(context, self.clients)
 
 
 def run(

@@ -79,6 +79,15 @@ def test_a_file_swapped_inside_an_intact_zip_is_refused(
         read_bundle(changed)
 
 
+def test_a_byte_changed_on_the_way_is_told_as_a_change(bundle_file: Path, tmp_path: Path) -> None:
+    changed, data = tmp_path / "changed.bundle", bundle_file.read_bytes()
+    spot = data.index(b'"junction"')
+    changed.write_bytes(data[:spot] + data[spot:].replace(b'"junction"', b'"jumction"', 1))
+    with pytest.raises(BundleError, match="damaged or changed after signing") as error:
+        read_bundle(changed)
+    assert "CRC" not in str(error.value)
+
+
 def test_another_signature_form_is_refused(bundle_file: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed.bundle"
     with zipfile.ZipFile(bundle_file) as old, zipfile.ZipFile(changed, "w") as new:

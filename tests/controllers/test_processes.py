@@ -230,7 +230,7 @@ def readings_of(spec: ObservationSpec) -> Any:
         (("--bundle", "x", "--host", "0.0.0.0"), "asks for no key"),
         (("--bundle", "x", "--registry", "y"), "not both"),
         (("--registry", "y", "--tls-cert", "c"), "go together"),
-        (("--registry", "y", "--tls-cert", "c", "--tls-key", "k"), "cannot use certificate"),
+        (("--registry", "y", "--tls-cert", "c", "--tls-key", "k"), "cannot read certificate c"),
         (("--registry", "/proc/none/y"), "cannot make"),
     ],
 )
