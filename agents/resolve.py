@@ -8,6 +8,7 @@ from agents.base import Agent
 from agents.classical import NAMES, make_all, parse
 from agents.pretrained import NAMES as PRETRAINED
 from agents.pretrained import shipped_policy
+from agents.sighted import Sighted
 from signals.errors import ContractError, RunFolderError, UnknownNameError
 from signals.observation import ObservationSpec, features_hash
 from signals.world import World
@@ -46,7 +47,8 @@ def agent_for(spec: str, world: World) -> Agent:
 def agents_for(spec: str, world: World) -> tuple[Agent, ...]:
     """Build an agent for each junction of a world.
 
-    A learned policy has one network of weights, which all junctions share. On a single junction it
+    A learned policy has one network of weights, which all junctions share; where it is blind, the
+    plan is followed, see `agents.sighted`. On a single junction it
     must have been made for that very junction; in a network it also decides for junctions that it
     never saw, as long as it knows their features.
 
@@ -67,10 +69,16 @@ def agents_for(spec: str, world: World) -> tuple[Agent, ...]:
     if spec.partition(":")[0] in NAMES:
         return make_all(spec, world.junctions, world.plans)
     check_spec(spec)
-    if spec in PRETRAINED:
-        return (shipped_policy(spec),) * len(world.junctions)
     path = Path(spec).expanduser()
-    return _from_run(path, world) if path.is_dir() else _from_bundle(path, world)
+    if spec in PRETRAINED:
+        # It has no memory, so that one serves them all.
+        policies: tuple[Agent, ...] = (shipped_policy(spec),) * len(world.junctions)
+    else:
+        policies = _from_run(path, world) if path.is_dir() else _from_bundle(path, world)
+    return tuple(
+        Sighted(policy, junction, plan)
+        for policy, junction, plan in zip(policies, world.junctions, world.plans, strict=True)
+    )
 
 
 def _is_bundle(path: Path) -> bool:
@@ -108,7 +116,6 @@ def _from_bundle(file: Path, world: World) -> tuple[Agent, ...]:
             f"({bundle.contract.spec_hash[:12]}) than {world.scenario}/{world.period} has now "
             f"({expected[:12]}); export one for this junction"
         )
-    # It has no memory, so that one serves them all.
     return (OnnxPolicy(bundle),) * len(world.junctions)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -25,7 +25,9 @@ from signals.errors import ContractError, ServiceError
 from signals.junction import Junction
 from signals.lights import GuardState
 from signals.observation import Observation, ObservationSpec
+from signals.plan import Plan
 from signals.policy import OnnxPolicy
+from signals.sight import Sight
 
 LOCAL_PLAN = "local plan"
 """Reason of a command that sends the controller to its own plan; ``why`` says the rest."""
@@ -156,6 +158,7 @@ class JunctionRuntime:
             depend on what was asked before.
         bundle_hash: Repeated in every command; empty without a bundle.
         max_age_s: Older readings are stale (s).
+        plan_at: Gives the local plan in force at a clock time, see `ObservationSpec`.
     """
 
     def __init__(
@@ -164,11 +167,13 @@ class JunctionRuntime:
         agent: Agent,
         bundle_hash: str = "",
         max_age_s: float = MAX_AGE_S,
+        plan_at: Callable[[float], Plan | None] | None = None,
     ) -> None:
         self.junction = junction
-        self.spec = ObservationSpec(junction)
+        self.spec = ObservationSpec(junction, plan_at=plan_at)
         self.spec_hash = self.spec.hash
         self.reader = ReadingsReader(self.spec.detectors)
+        self._sight = Sight(junction)
         self.bundle_hash = bundle_hash
         self.agent = agent
         self._max_age_s = max_age_s
@@ -190,7 +195,8 @@ class JunctionRuntime:
             BundleError: Its network cannot be loaded.
         """
         chosen = policy or OnnxPolicy(bundle)
-        return cls(bundle.contract.junction, chosen, bundle.hash, max_age_s)
+        contract = bundle.contract
+        return cls(contract.junction, chosen, bundle.hash, max_age_s, contract.plan_seen_at)
 
     def check(self, spec_hash: str | None, bundle_hash: str | None) -> None:
         """Refuse a controller that expects another observation or bundle.
@@ -228,6 +234,8 @@ class JunctionRuntime:
         observation: Observation | None = None
         try:
             observation = self.spec.encode(request.readings, request.state)
+            if why := self.blind(observation):
+                return Decision(self.local_plan(request, why, observation), observation)
             wish = self.agent.decide(observation, request.clock_s)
         except Exception as error:  # a policy must never take the junction down with it
             text = " ".join(str(error).split()) or type(error).__name__
@@ -290,6 +298,10 @@ class JunctionRuntime:
             return "no detector answers"
         contradiction = self.spec.guard.contradiction(request.state)
         return f"the lights contradict each other: {contradiction}" if contradiction else ""
+
+    def blind(self, observation: Observation) -> str:
+        """Why a policy sees too little, or an empty string; other agents see to that themselves."""
+        return self._sight.lost(observation) if isinstance(self.agent, OnnxPolicy) else ""
 
     def local_plan(
         self, request: DecisionRequest, why: str, observation: Observation | None = None
@@ -359,9 +371,14 @@ class Together:
         observations = encoder.observations(
             [request.readings for _, request in asked], [request.state for _, request in asked]
         )
+        blind = [
+            runtime.blind(observation)
+            for (runtime, _), observation in zip(asked, observations, strict=True)
+        ]
         alike: dict[int, list[int]] = defaultdict(list)
         for row, (runtime, _) in enumerate(asked):
-            alike[id(cast(OnnxPolicy, runtime.agent).session)].append(row)
+            if not blind[row]:
+                alike[id(cast(OnnxPolicy, runtime.agent).session)].append(row)
         wishes = [0] * len(asked)
         for rows in alike.values():
             policy = cast(OnnxPolicy, asked[rows[0]][0].agent)
@@ -369,9 +386,14 @@ class Together:
             for row, wish in zip(rows, own, strict=True):
                 wishes[row] = wish
         return [
-            Decision(runtime.command(request, wish, observation), observation)
-            for (runtime, request), wish, observation in zip(
-                asked, wishes, observations, strict=True
+            Decision(
+                runtime.local_plan(request, why, observation)
+                if why
+                else runtime.command(request, wish, observation),
+                observation,
+            )
+            for (runtime, request), wish, observation, why in zip(
+                asked, wishes, observations, blind, strict=True
             )
         ]
 

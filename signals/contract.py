@@ -138,6 +138,17 @@ class Contract:
                 return timed.plan
         return None
 
+    def plan_seen_at(self, clock_s: float) -> Plan | None:
+        """The plan that the policy sees: that of the clock time, else the first.
+
+        Args:
+            clock_s: Seconds since midnight.
+        """
+        plan = self.plan_at(clock_s)
+        if plan is None and self.plans:
+            plan = self.plans[0].plan
+        return None if plan is None else plan.at(clock_s)
+
     def check(self) -> None:
         """Refuse a contract that this version of the code would not keep.
 

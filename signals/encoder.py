@@ -20,6 +20,7 @@ from signals.features import (
     ELAPSED_S,
     MEASURES,
     MOVEMENT_FEATURES,
+    PHASE_FEATURES,
     Maxima,
     Measures,
     Observation,
@@ -43,9 +44,10 @@ from signals.places import (
 
 if TYPE_CHECKING:
     from signals.observation import ObservationSpec
+    from signals.planned import Planned
 
 _DYNAMIC = MOVEMENT_FEATURES.index("near_vehicles")
-"""The features before are those of the street and do not change."""
+"""The features before are those of the street and its plan."""
 _SHOWN = np.array(
     [
         MEASURES.index(name)
@@ -57,11 +59,17 @@ _SHOWN = np.array(
     ]
 )
 """Measures that the first of the others are made of; those of the lights come behind."""
+_BEGUN, _HELD, _OPEN, _RED_SHARE, _DUE, _LEFT = (
+    PHASE_FEATURES.index(name)
+    for name in ("begun", "held", "open", "red_share", "plan_due", "plan_left")
+)
 _RECENT = MOVEMENT_FEATURES.index("recent") - _DYNAMIC
 _STOP = TOTALS.index(("stop_loop", COUNT))
+_STOP_LINE = [TOTALS.index(("near_zone", COUNT)), _STOP]
 _WEIGHTS, _MOMENTS = slice(2 * len(TOTALS), 2 * len(TOTALS) + 2), slice(-4, -2)
 _OCCUPIED = -2
 _LIGHTS = len(_SHOWN)
+_MISSING = MEASURES.index("missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ class Encoder:
         self.specs = tuple(specs)
         self._places = joined([spec.places for spec in specs])
         self._size = len(self._places.limit_mps)
-        self._static = np.concatenate([spec.static_features for spec in specs])
+        self._planned: list[Planned] = []
         self._movements = _slices([len(spec.static_features) for spec in specs])
         self._phases = _slices([len(spec.serves) for spec in specs])
 
@@ -100,6 +108,7 @@ class Encoder:
         self,
         values: NDArray[np.float64],
         states: Sequence[GuardState],
+        clocks_s: Sequence[float],
         options: Sequence[Options] | None = None,
     ) -> Encoded:
         """Gather and scale.
@@ -107,10 +116,15 @@ class Encoder:
         Args:
             values: (all detectors, fields) readings.
             states: Lights and timers of each junction.
+            clocks_s: Clock time of the readings of each (s since midnight).
             options: What may be wished at each junction; None asks the guards.
         """
         if options is None:
             options = [s.guard.options(state) for s, state in zip(self.specs, states, strict=True)]
+        planned = [spec.planned(now_s) for spec, now_s in zip(self.specs, clocks_s, strict=True)]
+        if planned != self._planned:
+            self._planned = planned
+            self._static = np.concatenate([own.movements for own in planned])
         mask = np.array(list(chain.from_iterable([item.mask for item in options])), np.float32)
         measures = self._gathered(values)
         lights = [
@@ -124,7 +138,7 @@ class Encoder:
         return Encoded(
             measures,
             self._movement_array(measures, groups),
-            self._phase_array(states, groups[2], mask),
+            self._phase_array(states, clocks_s, groups[2], mask),
             mask,
         )
 
@@ -142,7 +156,7 @@ class Encoder:
             if len(readings) == 1
             else np.concatenate([item.values for item in readings])
         )
-        found = self.encode(values, states)
+        found = self.encode(values, states, [item.time_s for item in readings])
         return tuple(
             [
                 Observation(
@@ -201,6 +215,8 @@ class Encoder:
         table[9:11] = lowest.reshape(size, len(LOWEST)).T
         table[11:15] = totals[4:8]
         table[15] = sums[-1]
+        np.equal(answering[_STOP_LINE].sum(axis=0), 0.0, out=table[16])
+        table[16] *= places.sizes[_STOP_LINE].sum(axis=0) > 0.0
         return table
 
     def _cells(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -230,7 +246,7 @@ class Encoder:
         features[_LIGHTS + 1] = shown == CLEARANCE
         features[_LIGHTS + 2] = elapsed
         features[_LIGHTS + 3] = red_share
-        features[_LIGHTS + 4] = measures[-1]
+        features[_LIGHTS + 4] = measures[_MISSING]
         features /= self._places.scales
         np.subtract(1.0, features[_RECENT], out=features[_RECENT])
         table = self._static.copy()
@@ -240,19 +256,25 @@ class Encoder:
     def _phase_array(
         self,
         states: Sequence[GuardState],
+        clocks_s: Sequence[float],
         red_share: NDArray[np.float64],
         mask: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        given = list(zip(self.specs, self._phases, states, strict=True))
-        table = np.concatenate([spec.phase_features[state.phase] for spec, _, state in given])
-        now = [own.start + state.phase for _, own, state in given]
+        given = list(zip(self._planned, self._phases, states, clocks_s, strict=True))
+        table = np.concatenate([planned.phases[state.phase] for planned, _, state, _ in given])
+        now = [own.start + state.phase for _, own, state, _ in given]
+        due = [(own.start, planned.due(now_s)) for planned, own, _, now_s in given]
         held = np.array([state.held_s for state in states], np.float64)
-        table[now, 1] = held > 0
-        table[now, 2] = np.minimum(held / ELAPSED_S, 1.0)
-        table[:, 3] = mask
-        table[:, 6] = np.maximum.reduceat(
+        table[now, _BEGUN] = held > 0
+        table[now, _HELD] = np.minimum(held / ELAPSED_S, 1.0)
+        table[:, _OPEN] = mask
+        table[:, _RED_SHARE] = np.maximum.reduceat(
             red_share.take(self._places.phase_groups), self._places.phase_starts
         )
+        table[now, _LEFT] = [
+            planned.left(state.phase, state.held_s) for planned, _, state, _ in given
+        ]
+        table[[start + phase for start, phase in due if phase >= 0], _DUE] = 1.0
         return table
 
 

@@ -17,6 +17,7 @@ MOVEMENT_FEATURES = (
     "pedestrian",
     "bus",
     "lanes",
+    "plan_green",
     "near_vehicles",
     "near_stopped",
     "far_vehicles",
@@ -46,6 +47,11 @@ PHASE_FEATURES = (
     "walk",
     "red_share",
     "keeps_green",
+    "plan_next",
+    "plan_split",
+    "plan_share",
+    "plan_due",
+    "plan_left",
 )
 
 LANES = 6.0
@@ -102,6 +108,7 @@ MEASURES = (
     "exit_stopped",
     "waiting",
     "missing",
+    "unseen",
 )
 """Rows of `Measures`."""
 
@@ -142,6 +149,7 @@ class Measures:
         exit_stopped: Stopped ones among them.
         waiting: People waiting to cross.
         missing: Share of its detectors that do not answer.
+        unseen: 1 where neither a near zone nor a stop-line loop of it answers, though it has some.
     """
 
     table: NDArray[np.float64]
@@ -162,6 +170,7 @@ class Measures:
     exit_stopped = _Row()
     waiting = _Row()
     missing = _Row()
+    unseen = _Row()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,11 @@ from signals.guard import Guard
 from signals.junction import Junction
 from signals.lights import GuardState
 from signals.places import Part, part_of
+from signals.plan import Plan
+from signals.planned import Planned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from gymnasium import spaces
 
@@ -58,9 +60,16 @@ class ObservationSpec:
     Args:
         junction: The junction.
         guard: Its guard, made from the junction when not given.
+        plan_at: Gives the plan in force at a clock time (s since midnight), or None; without it
+            the features that speak of the plan are 0.
     """
 
-    def __init__(self, junction: Junction, guard: Guard | None = None) -> None:
+    def __init__(
+        self,
+        junction: Junction,
+        guard: Guard | None = None,
+        plan_at: Callable[[float], Plan | None] | None = None,
+    ) -> None:
         self.junction = junction
         self.guard = guard or Guard(junction)
         self.detectors: tuple[DetectorSpec, ...] = layout(junction)
@@ -72,6 +81,22 @@ class ObservationSpec:
         serves.setflags(write=False)
         self.serves = serves
         self.phase_features = self._phase_features()
+        self._plan_at = plan_at
+        self._planned: dict[int, tuple[Plan | None, Planned]] = {}
+
+    def planned(self, clock_s: float) -> Planned:
+        """What the plan in force says.
+
+        Args:
+            clock_s: Seconds since midnight.
+        """
+        plan = None if self._plan_at is None else self._plan_at(clock_s)
+        # The plan is kept beside, so that its id stays its own.
+        found = self._planned.get(id(plan))
+        if found is None:
+            found = plan, Planned(self.junction, plan, self.static_features, self.phase_features)
+            self._planned[id(plan)] = found
+        return found[1]
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

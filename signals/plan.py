@@ -84,15 +84,23 @@ class Plan:
         position = (clock_s - plan.offset_s) % plan.cycle_s
         for groups, seconds in plan.steps:
             if position < seconds:
-                phase = junction.phase_of(groups)
-                if phase is None:
-                    raise PlanError(
-                        f"plan '{plan.name}' serves {', '.join(sorted(groups))} together, "
-                        f"which is no phase of junction {junction.id}"
-                    )
-                return phase.index
+                return plan.phase_of(junction, groups)
             position -= seconds
         raise PlanError(f"plan '{plan.name}': its steps do not fill the cycle {plan.cycle_s} s")
+
+    def phase_of(self, junction: Junction, groups: frozenset[str]) -> int:
+        """The phase of a junction that serves the groups of a step together.
+
+        Raises:
+            PlanError: The junction has no such phase.
+        """
+        phase = junction.phase_of(groups)
+        if phase is None:
+            raise PlanError(
+                f"plan '{self.name}' serves {', '.join(sorted(groups))} together, "
+                f"which is no phase of junction {junction.id}"
+            )
+        return phase.index
 
     def validate(self, junction: Junction) -> None:
         """Refuse a plan that the guard could not follow to the second.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from signals.errors import PlanError
 from signals.junction import Junction
 from signals.plan import Plan
 
@@ -42,9 +41,7 @@ def stages(junction: Junction, plan: Plan) -> tuple[Stage, ...]:
     steps = plan.steps
     found = []
     for position, (groups, split_s) in enumerate(steps):
-        phase = junction.phase_of(groups)
-        if phase is None:
-            raise PlanError(f"plan '{plan.name}' serves {', '.join(sorted(groups))}: no such phase")
+        phase = plan.phase_of(junction, groups)
         after = steps[(position + 1) % len(steps)][0]
         before = steps[position - 1][0]
         kinds = {group.id: group.kind for group in junction.groups}
@@ -61,7 +58,7 @@ def stages(junction: Junction, plan: Plan) -> tuple[Stage, ...]:
             need_s = max(need_s, green_s)
         found.append(
             Stage(
-                phase=phase.index,
+                phase=phase,
                 split_s=split_s,
                 shortest_s=change_s + max(need_s, 1),
                 ending=frozenset(groups - after),

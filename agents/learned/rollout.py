@@ -319,6 +319,7 @@ class Run:
         encoded = episode.encoder.encode(
             episode.values(),
             [run.state for run in episode.junctions],
+            [episode.clock_s] * len(episode.junctions),
             [run.options() for run in episode.junctions],
         )
         found = []

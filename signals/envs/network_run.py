@@ -264,6 +264,7 @@ class NetworkRun:
         encoded = self._encoder.encode(
             values if self._rows is None else values[self._rows],
             [run.state for run in own_runs],
+            [episode.clock_s] * len(own_runs),
             [run.options() for run in own_runs],
         )
         observations = self._padder.stack(encoded)

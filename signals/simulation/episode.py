@@ -49,7 +49,7 @@ class JunctionRun:
         self.junction = junction
         self.plan = plan
         self.guard = Guard(junction)
-        self.spec = ObservationSpec(junction, self.guard)
+        self.spec = ObservationSpec(junction, self.guard, lambda clock_s: self.plan.at(clock_s))
         self.on_call = junction.timing.recall == "call"
         self.lights = ""
         self._wishes: dict[tuple[str, int], int] = {}

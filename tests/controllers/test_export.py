@@ -13,7 +13,7 @@ from agents.export import compare, export, recorded_observations, to_onnx
 from controllers.bundle import load_trusted, trusted_keys
 from signals.errors import InputError, OutputError, RunFolderError, WorkError
 from signals.junction import Junction
-from signals.observation import ObservationSpec
+from signals.observation import MOVEMENT_FEATURES, PHASE_FEATURES, ObservationSpec
 from signals.policy import OnnxPolicy
 from signals.world import World
 from tests.controllers.street import onnx_policy
@@ -101,8 +101,8 @@ def test_the_network_takes_junctions_of_any_size(run: Path) -> None:
     policy = to_onnx(scorer, recorded_observations(run))
     rng = np.random.default_rng(5)
     other = {
-        "movements": rng.random((20, 31, 26), dtype=np.float32),
-        "phases": rng.random((20, 3, 8), dtype=np.float32),
+        "movements": rng.random((20, 31, len(MOVEMENT_FEATURES)), dtype=np.float32),
+        "phases": rng.random((20, 3, len(PHASE_FEATURES)), dtype=np.float32),
         "serves": rng.integers(0, 2, (20, 3, 31)).astype(np.float32),
         "mask": np.ones((20, 3), dtype=np.float32),
     }

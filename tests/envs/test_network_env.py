@@ -68,7 +68,9 @@ def test_a_junction_is_padded_alike_alone_and_among_others(mixed):
         encoder = Encoder(specs)
         readings, states = episode.read_all(), episode.states()
         values = np.concatenate([item.values for item in readings])
-        stack = Padder(encoder, maxima).stack(encoder.encode(values, states))
+        stack = Padder(encoder, maxima).stack(
+            encoder.encode(values, states, [item.time_s for item in readings])
+        )
         for row, (spec, reading, state) in enumerate(zip(specs, readings, states, strict=True)):
             alone = spec.encode(reading, state).vectors(maxima)
             for name, array in alone.items():
