@@ -28,6 +28,7 @@ from agents.validation import References, Score, judge
 from agents.workers import Workers, each, local_workers
 from scenarios.demand import TRAINING_SEEDS
 from signals.errors import InputError, RunFolderError
+from signals.faults import FaultSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,16 +215,17 @@ class Trainer:
 
     def _lessons(self) -> list[RolloutTask]:
         teachers = [name for name in str(self._values["teacher"]).split("|") if name]
-        count = int(self._values["teacher_runs"])
+        # Weights that were given may know more than a classical agent would teach them.
+        count = int(self._values["teacher_runs_from" if self._plan.first else "teacher_runs"])
         random = np.random.default_rng([self._plan.seed, 61])
         places = self._places()
+        order = np.random.default_rng([self._plan.seed, 64]).permutation(len(places))
         tasks: list[RolloutTask] = []
-        # What a teacher wishes for is no action of the split model; weights that were given know
-        # more than a classical agent would teach them.
-        if str(self._values["action_model"]) == "split" or self._plan.first:
+        # What a teacher wishes for is no action of the split model.
+        if str(self._values["action_model"]) == "split":
             return tasks
         for number in range(count if teachers else 0):
-            scenario, period = places[number % len(places)]
+            scenario, period = places[int(order[number % len(places)])]
             day = TRAINING_SEEDS.start + int(random.integers(len(TRAINING_SEEDS)))
             for teacher in teachers:
                 tasks.append(
@@ -242,6 +244,13 @@ class Trainer:
                 )
         return tasks
 
+    def _silent(self, random: np.random.Generator) -> tuple[FaultSpec, ...]:
+        """Detectors that are silent in a training run, so that silence is nothing new later."""
+        if random.random() >= float(self._values["loss_runs"]):
+            return ()
+        share = float(random.uniform(0.0, float(self._values["loss_high"])))
+        return (FaultSpec("loss", share=round(share, 3)),)
+
     def _tasks(self) -> list[RolloutTask]:
         """The runs of this round, by seed and number of the round."""
         behaviour, epsilon = self.learner.behaviour(self._left())
@@ -255,17 +264,19 @@ class Trainer:
             order = np.random.default_rng([self._plan.seed, 62, turn]).permutation(len(places))
             random = np.random.default_rng([self._plan.seed, 63, number])
             scenario, period = places[int(order[place])]
+            day = TRAINING_SEEDS.start + int(random.integers(len(TRAINING_SEEDS)))
+            seed = int(random.integers(2**31))
             tasks.append(
                 RolloutTask(
                     scenario,
                     period,
-                    TRAINING_SEEDS.start + int(random.integers(len(TRAINING_SEEDS))),
-                    int(random.integers(2**31)),
+                    day,
+                    seed,
                     behaviour,
                     self._values,
                     weights,
                     epsilon,
-                    faults=self._plan.faults,
+                    faults=(*self._plan.faults, *self._silent(random)),
                     maximum_s=int(self._values["run_s"]),
                 )
             )
