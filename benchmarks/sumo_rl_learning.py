@@ -7,8 +7,10 @@ seconds (ours: days of teachers and what is tried out included), and are judged 
 days with the same SUMO seeds by the same formula (`signals.metrics`). sumo-rl keeps its defaults
 (a decision every 5 s, minimum green 5 s, yellow 2 s, no all-red) and DQN and PPO have the settings
 of its own examples (DQN: its two-way single intersection; PPO: its 4x4 grid); ours keeps the law of
-`signals.guard`, with longer yellows and all-reds, on every change. Target: our delay at most 0.80
-of theirs. Exit status 0 says that the runs were made, whatever came out.
+`signals.guard`, with longer yellows and all-reds, on every change; with ``--equal-timing`` it has
+their yellow and minimum green and no all-red, so that what is left is how well either decides.
+Target: our delay at most 0.80 of theirs. Exit status 0 says that the runs were made, whatever came
+out.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from signals.world import World, resolve
 TARGET = 0.80
 NET = "2way-single-intersection/single-intersection"
 LENGTH_S = 3600
+THEIR_TIMING = ("--yellow", "2", "--all-red", "0", "--min-green", "5")
 EXAMPLES: dict[str, dict[str, Any]] = {
     "DQN": {
         "learning_rate": 0.001, "learning_starts": 0, "train_freq": 1,
@@ -142,20 +145,24 @@ def _signals(*arguments: str) -> None:
 @click.option("--simulated-s", type=click.IntRange(1800), default=36_000, show_default=True)
 @click.option("--days", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--equal-timing", is_flag=True, help="Ours with sumo-rl's yellow and minimum green.")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-def compare(algo: str, simulated_s: int, days: int, seed: int, out: Path) -> None:
+def compare(
+    algo: str, simulated_s: int, days: int, seed: int, equal_timing: bool, out: Path
+) -> None:
     """Train all, judge all, print."""
     spec = find_spec("sumo_rl")
     if spec is None or spec.origin is None:
         raise click.UsageError("sumo-rl is not installed; pip install sumo-rl==1.4.5")
     nets = Path(spec.origin).parent / "nets"
-    folder = out / "scenario"
+    folder = out / ("scenario-equal" if equal_timing else "scenario")
     out.mkdir(parents=True, exist_ok=True)
     if not folder.exists():
         _signals(
             *("scenario", "import", "--net", str(nets / f"{NET}.net.xml")),
             *("--routes", str(nets / f"{NET}-vhvh.rou.xml")),
             *("--begin", "0", "--end", str(LENGTH_S), "--out", str(folder)),
+            *(THEIR_TIMING if equal_timing else ()),
         )
     found: dict[str, list[float]] = {}
     for algorithm in EXAMPLES:

@@ -29,6 +29,8 @@ _NAMES = ("movements", "phases", "serves", "mask")
 _WEIGHT_BOUNDS = (0.05, 5.0)
 """A choice between phases of almost the same cost still counts a little, one that jams the junction
 not without bound."""
+_MOST_WORTH = 20.0
+"""What a phase may be worth to one signal group, in the same unit; jams are not learned exactly."""
 
 
 class LookaheadLearner:
@@ -56,6 +58,9 @@ class LookaheadLearner:
         size, shapes = int(values["buffer_size"]), sizes.maxima.shapes
         self._seen = {name: np.zeros((size, *shapes[name]), dtype=np.float16) for name in _NAMES}
         self._regret = np.full((size, sizes.maxima.phases), np.nan, dtype=np.float32)
+        self._parts = np.zeros((size, sizes.maxima.phases, sizes.groups), dtype=np.float16)
+        # Rows of padding belong to one group more, which is never compared.
+        self._group_of = np.full((size, sizes.maxima.movements), sizes.groups, dtype=np.int16)
         self._scorer = PhaseScorer(int(values["width"]))
         if first is not None:
             self._scorer.load_state_dict(first.state_dict())
@@ -129,6 +134,12 @@ class LookaheadLearner:
             self._seen[name][places] = batch[name]
         self._regret[places] = np.nan
         self._regret[places, : regret.shape[1]] = regret
+        worth = (np.nanmean(item.parts_s, axis=1, keepdims=True) - item.parts_s) / item.usual_s
+        worth = np.nan_to_num(worth).clip(-_MOST_WORTH, _MOST_WORTH)
+        self._parts[places] = 0.0
+        self._parts[places, : worth.shape[1], : worth.shape[2]] = worth
+        self._group_of[places] = self._parts.shape[2]
+        self._group_of[places, : len(item.group_of)] = item.group_of
         self._at = int(self._at + len(item)) % size
         self._count = min(self._count + len(item), size)
         self._fresh += len(item)
@@ -139,8 +150,15 @@ class LookaheadLearner:
         regret = torch.from_numpy(self._regret[rows])
         tried = torch.isfinite(regret)
         regret = torch.where(tried, regret, torch.zeros_like(regret))
-        scores = self._scorer(*seen, tried.float())
+        parts = self._scorer.parts(*seen)
+        scores = torch.where(tried, parts.sum(dim=2), torch.full_like(regret, CLOSED))
         loss, met = weighted_choice_loss(scores, regret, tried, float(self._values["softness"]))
+        loss = loss + float(self._values["parts_weight"]) * parts_loss(
+            parts,
+            torch.from_numpy(self._group_of[rows].astype(np.int64)),
+            torch.from_numpy(self._parts[rows].astype(np.float32)),
+            tried,
+        )
         for group in self._optimizer.param_groups:
             group["lr"] = falling_rate(self._values, self._left)
         self._step(loss)
@@ -190,7 +208,13 @@ class LookaheadLearner:
             folder / "model.pt",
         )
         kept = {f"seen_{name}": array[: self._count] for name, array in self._seen.items()}
-        np.savez(folder / "comparisons.npz", regret=self._regret[: self._count], **kept)  # type: ignore[arg-type]
+        np.savez(
+            folder / "comparisons.npz",
+            regret=self._regret[: self._count],
+            parts=self._parts[: self._count],
+            group_of=self._group_of[: self._count],
+            **kept,  # type: ignore[arg-type]
+        )
 
     def load(self, folder: Path) -> None:
         """See `Learner.load`."""
@@ -203,6 +227,8 @@ class LookaheadLearner:
         with np.load(folder / "comparisons.npz", allow_pickle=False) as stored:
             self._count = len(stored["regret"])
             self._regret[: self._count] = stored["regret"]
+            self._parts[: self._count] = stored["parts"]
+            self._group_of[: self._count] = stored["group_of"]
             for name in _NAMES:
                 self._seen[name][: self._count] = stored[f"seen_{name}"]
 
@@ -228,3 +254,28 @@ def weighted_choice_loss(
     at_stake = regret.max(dim=1).values.clamp(*_WEIGHT_BOUNDS)
     chosen = torch.where(tried, scores, closed).argmax(dim=1, keepdim=True)
     return (entropy * at_stake).mean(), regret.gather(1, chosen).mean()
+
+
+def parts_loss(parts: Tensor, group_of: Tensor, worth: Tensor, tried: Tensor) -> Tensor:
+    """How far what a phase is worth to each signal group is from what it turned out to be.
+
+    The losses of one group depend on less than their sum does: the same trials tell more when the
+    parts of the score answer for them one by one.
+
+    Args:
+        parts: (B, P, M) of the network.
+        group_of: (B, M) int64 signal group of each movement; G for rows of padding.
+        worth: (B, P, G) seconds that the group loses less than on average of the phases tried, in
+            what the junction usually loses in five seconds.
+        tried: (B, P) bool.
+
+    Returns:
+        Sum over groups of the mean Huber loss.
+    """
+    batch, phases, groups = worth.shape
+    index = group_of.unsqueeze(1).expand(batch, phases, -1)
+    sums = torch.zeros(batch, phases, groups + 1).scatter_add(2, index, parts)[:, :, :groups]
+    counts = tried.float().unsqueeze(2)
+    mean = (sums * counts).sum(dim=1, keepdim=True) / counts.sum(dim=1, keepdim=True)
+    loss = torch.nn.functional.huber_loss(sums - mean, worth, reduction="none")
+    return (loss * counts).sum() / counts.sum()

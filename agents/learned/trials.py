@@ -11,7 +11,6 @@ classification", ICML 2003).
 from __future__ import annotations
 
 import os
-import struct
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,11 +36,16 @@ class Comparisons:
         costs_s: (moments, phases) seconds lost by the junction and its neighbours until the
             horizon when the phase is chosen and the policy decides from then on; NaN where a phase
             was not tried.
+        parts_s: (moments, phases, groups) the same by signal group of the junction, without the
+            neighbours.
+        group_of: (movements,) int64 signal group of each movement.
         usual_s: What they lose in `USUAL_S` on average.
     """
 
     seen: dict[str, NDArray[np.float32]]
     costs_s: NDArray[np.float32]
+    parts_s: NDArray[np.float32]
+    group_of: NDArray[np.int64]
     usual_s: float
 
     def __len__(self) -> int:
@@ -68,19 +72,30 @@ class Trials:
         ]
         self._follow = float(values["compare_follow"])
         junctions = [item.junction for item in run.episode.junctions]
+        # Its own groups first, then those of its neighbours.
         self._rows = [
             np.concatenate(
                 [
                     np.arange(run.groups[other].start, run.groups[other].stop)
-                    for other, neighbour in enumerate(junctions)
-                    if other == index or linked(junction, neighbour)
+                    for other in (
+                        index,
+                        *(
+                            place
+                            for place, neighbour in enumerate(junctions)
+                            if place != index and linked(junction, neighbour)
+                        ),
+                    )
                 ]
             )
             for index, junction in enumerate(junctions)
         ]
+        self._groups_of = [
+            np.array([item.group_index[movement.group] for movement in item.movements])
+            for item in junctions
+        ]
         self.simulated_s = 0.0
         self._seen: list[list[dict[str, NDArray[np.float32]]]] = [[] for _ in junctions]
-        self._costs: list[list[NDArray[np.float32]]] = [[] for _ in junctions]
+        self._parts: list[list[NDArray[np.float32]]] = [[] for _ in junctions]
 
     def compare(
         self,
@@ -107,16 +122,19 @@ class Trials:
         must = {usual, run.episode.junctions[index].state.phase} & set(open_.tolist())
         others = [phase for phase in run.random.permutation(open_).tolist() if phase not in must]
         tried = sorted([*must, *others[: max(self._most - len(must), 0)]])
-        costs = np.full(len(seen["mask"]), np.nan, dtype=np.float32)
+        parts = np.full((len(seen["mask"]), len(self._rows[index])), np.nan, dtype=np.float32)
         for phase in tried:
-            costs[phase] = self._cost_s(index, phase, wishes)
+            parts[phase] = self._cost_s(index, phase, wishes)
+        costs = parts.sum(axis=1)
         if np.isfinite(costs).sum() < 2:
             return usual
         self._seen[index].append({name: array.copy() for name, array in seen.items()})
-        self._costs[index].append(costs)
+        self._parts[index].append(parts)
         return int(np.nanargmin(costs)) if run.random.random() < self._follow else usual
 
-    def _cost_s(self, index: int, phase: int, wishes: list[int | None]) -> float:
+    def _cost_s(
+        self, index: int, phase: int, wishes: list[int | None]
+    ) -> NDArray[np.float64] | float:
         read, write = os.pipe()
         with warnings.catch_warnings():
             # A worker of a cluster has threads of its own; the child touches none of them.
@@ -126,7 +144,7 @@ class Trials:
             try:
                 tried = list(wishes)
                 tried[index] = self._run.wish(index, phase)
-                os.write(write, struct.pack("d", self._lost_s(index, tried)))
+                os.write(write, self._lost_s(index, tried).tobytes())
             finally:
                 # No clean-up of any kind: all of it belongs to the parent.
                 os._exit(0)
@@ -134,21 +152,22 @@ class Trials:
             self._horizons_s[index], self._run.world.end_s - self._run.episode.clock_s
         )
         os.close(write)
-        data = os.read(read, 8)
-        os.close(read)
+        with os.fdopen(read, "rb") as stream:
+            data = stream.read()
         os.waitpid(child, 0)
-        return struct.unpack("d", data)[0] if len(data) == 8 else float("nan")
+        rows = self._rows[index]
+        return np.frombuffer(data) if len(data) == rows.size * 8 else float("nan")
 
-    def _lost_s(self, index: int, wishes: list[int | None]) -> float:
+    def _lost_s(self, index: int, wishes: list[int | None]) -> NDArray[np.float64]:
         """Runs in the child, which may change everything."""
         run = self._run
         run.trials, run.task = None, run.trying
-        episode = run.episode
-        until_s, lost = episode.clock_s + self._horizons_s[index], 0.0
+        episode, rows = run.episode, self._rows[index]
+        until_s, lost = episode.clock_s + self._horizons_s[index], np.zeros(len(rows))
         while True:
             run.let_pass(wishes, look=False)
             # Looked at every time: who arrives between two looks takes along what was lost since.
-            lost += float(episode.lost_s()[self._rows[index]].sum())
+            lost += episode.lost_s()[rows]
             if episode.finished or episode.clock_s >= until_s:
                 break
             run.decide(wishes)
@@ -162,10 +181,14 @@ class Trials:
         return [
             Comparisons(
                 {name: np.stack([row[name] for row in seen]) for name in seen[0]},
-                np.stack(costs),
+                np.stack(parts).sum(axis=2),
+                np.stack(parts)[:, :, : own.stop - own.start],
+                group_of,
                 max(float(-run.lost_parts[rows].sum()) * run.lost_scale_s / intervals, 1.0),
             )
-            for seen, costs, rows in zip(self._seen, self._costs, self._rows, strict=True)
+            for seen, parts, rows, own, group_of in zip(
+                self._seen, self._parts, self._rows, run.groups, self._groups_of, strict=True
+            )
             if seen
         ]
 

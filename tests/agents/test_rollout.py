@@ -10,7 +10,7 @@ pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
 
 import torch
 
-from agents.learned.lookahead import weighted_choice_loss
+from agents.learned.lookahead import parts_loss, weighted_choice_loss
 from agents.learned.network import CLOSED, PhaseScorer
 from agents.learned.replay import Replay
 from agents.learned.rollout import RolloutTask, Trajectory, pad, roll_out, weights_of
@@ -19,7 +19,7 @@ from signals.action_models import BOUNDS, AnyPhase, ExtendOrNext, NextSplits
 from signals.envs.junction_env import JunctionEnv
 from signals.envs.network_env import NetworkEnv
 from signals.errors import InputError, UnknownNameError, WorkError
-from signals.features import Maxima
+from signals.features import MOVEMENT_FEATURES, PHASE_FEATURES, Maxima
 from signals.rewards import LOST_SCALE_S
 from signals.world import resolve
 from tests.agents.fragile import Fragile, refuse, survive
@@ -162,6 +162,9 @@ def test_phases_are_tried_out_from_the_same_moment():
     assert (found.seen["mask"][tried] == 1.0).all()
     # Phases differ in what they cost, and nobody gains time by standing.
     assert np.nanmin(found.costs_s) >= 0.0
+    # A junction alone: its groups lose all that is lost.
+    assert np.allclose(found.parts_s.sum(axis=2), found.costs_s, equal_nan=True)
+    assert found.parts_s.shape[2] > found.group_of.max()
     assert (np.nanmax(found.costs_s, axis=1) > np.nanmin(found.costs_s, axis=1)).mean() > 0.5
 
 
@@ -194,9 +197,31 @@ def test_the_policy_learns_to_choose_what_turned_out_cheapest():
     assert float(slope[0, 2]) == 0.0
 
 
+def test_parts_answer_for_their_groups():
+    """Two groups of one and two movements, a padding row, three phases of which two were tried."""
+    parts = torch.zeros(1, 3, 4, requires_grad=True)
+    group_of = torch.tensor([[0, 1, 1, 2]])
+    worth = torch.tensor([[[0.5, -0.25], [-0.5, 0.25], [9.0, 9.0]]])
+    tried = torch.tensor([[True, True, False]])
+    for _ in range(200):
+        loss = parts_loss(parts, group_of, worth, tried)
+        (slope,) = torch.autograd.grad(loss, parts)
+        parts = (parts - 0.5 * slope).detach().requires_grad_()
+    assert float(loss.detach()) == pytest.approx(0.0, abs=1e-6)
+    found = parts.detach()[0]
+    assert float(found[0, 0] - found[1, 0]) == pytest.approx(1.0, abs=1e-3)
+    assert float(found[1, 1:3].sum() - found[0, 1:3].sum()) == pytest.approx(0.5, abs=1e-3)
+    assert not found[2].any() and not found[:, 3].any()
+
+
 def test_transitions_lead_over_several_choices():
     count, gamma = 4, 0.9
-    shape = {"movements": (2, 26), "phases": (2, 8), "serves": (2, 2), "mask": (2,)}
+    shape = {
+        "movements": (2, len(MOVEMENT_FEATURES)),
+        "phases": (2, len(PHASE_FEATURES)),
+        "serves": (2, 2),
+        "mask": (2,),
+    }
     seen = {
         name: np.stack([np.full(size, row / 8, dtype=np.float32) for row in range(count + 1)])
         for name, size in shape.items()
