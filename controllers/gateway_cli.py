@@ -14,13 +14,13 @@ import click
 
 from controllers.gateway import Gateway, Rhythm, ask
 from controllers.poller import Credentials
-from signals.errors import InputError
+from signals.errors import InputError, ServiceError
 from signals.options import FiniteRange
 
 if TYPE_CHECKING:
     from controllers.adapters.http_inbox import Inbox
     from controllers.link import JunctionLink
-    from controllers.simulated import SimulatedController
+    from controllers.simulated import GatewayReport, SimulatedController
     from signals.hires import EventLog
     from signals.world import World
 
@@ -161,8 +161,9 @@ def gateway(
         report = link.report
         click.echo(
             f"{link.junction.id}: {report.seconds} s seen, {report.commanded} s commanded, "
-            f"{report.decisions} decisions, lost {report.losses} times, back "
-            f"{report.recoveries} times, released {report.releases} times"
+            f"{_counted(report.decisions, 'decision')}, {report.withheld} left to the plan by "
+            f"stage or override, lost {_counted(report.losses, 'time')}, back "
+            f"{_counted(report.recoveries, 'time')}, released {_counted(report.releases, 'time')}"
         )
         if folder is not None and log is not None:
             log.write(folder / f"events-{link.junction.id}.csv")
@@ -218,8 +219,13 @@ def _ask(socket_file: Path, request: dict[str, Any]) -> None:
             state = f"in control, armed for another {row['armed_left_s'] / 60:.1f} minutes"
         else:
             state = "armed" if row["armed"] else "disarmed"
-        trouble = f"; {row['trouble']}" if row["trouble"] else ""
-        click.echo(f"{row['junction']}: {state}, {row['decisions']} decisions{trouble}")
+        waiting, trouble = row["waiting"], row["trouble"]
+        why = f"; waiting: {waiting}" if waiting else f"; {trouble}" if trouble else ""
+        click.echo(f"{row['junction']}: {state}, {_counted(row['decisions'], 'decision')}{why}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _links(
@@ -286,7 +292,7 @@ async def _run(
         if arm_minutes is not None:
             for link, _ in links:
                 link.arm(60 * arm_minutes)
-        click.echo(f"watching {len(links)} controllers; stop with ^C")
+        click.echo(f"watching {_counted(len(links), 'controller')}; stop with ^C")
         await gateway.run(None if minutes is None else 60 * minutes)
     finally:
         server.close()
@@ -353,16 +359,44 @@ def _simulate(
             click.echo(f"note: {flag}")
         click.echo(
             f"decisions: {report.from_service} by the service, {report.from_plan} by the local "
-            f"plan; {report.refusals} polls refused, {report.local_plan_answers} sent to the plan"
+            f"plan; {_counted(report.refusals, 'poll')} refused, {report.local_plan_answers} sent "
+            "to the plan"
         )
         if report.from_service:
             mean_ms = 1000 * report.polls_s / report.from_service
             click.echo(
                 f"polls: {mean_ms:.1f} ms on average, {1000 * report.slowest_poll_s:.1f} ms the "
-                f"slowest; service lost {report.losses} times, back {report.recoveries} times"
+                f"slowest; service lost {_counted(report.losses, 'time')}, back "
+                f"{_counted(report.recoveries, 'time')}"
             )
         if out is not None:
             click.echo(f"kept in {out}")
+        check_answered(report, url, world.junction.id)
+
+
+def check_answered(report: GatewayReport, url: str, junction: str) -> None:
+    """Refuse to call a run done in which the service had no part.
+
+    Args:
+        report: Of the run.
+        url: The service.
+        junction: What was simulated.
+
+    Raises:
+        ServiceError: It answered no poll with a command.
+    """
+    if report.from_service or report.local_plan_answers or not report.polls:
+        return
+    if report.refusals == report.polls:
+        what = "refused all"
+        hint = "give a --key that it knows, and a service with a bundle for this junction"
+    else:
+        what = "decided none"
+        hint = "start one with 'signals serve', or see --service and, for https, its certificates"
+    raise ServiceError(
+        f"the service at {url} {what} of {report.polls} polls ({report.problem}); {junction} ran "
+        f"on its own plan all the time; {hint}"
+    )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from controllers.adapters.base import Adapter, ControllerState, LineError, Order
 from controllers.poller import Answer, AsyncPoller
 from controllers.runtime import Command, DecisionRequest
 from controllers.simulated import clock as clock_text
+from controllers.standing import Standing
 from controllers.tracker import Tracker, moves
 from signals.contract import Contract
 from signals.detectors import Readings
@@ -47,7 +48,8 @@ class LinkReport:
         seconds: Seconds of the controller that were seen.
         commanded: Seconds in which an order was given.
         decisions: Commands of the service that named a phase.
-        refusals: Polls that were refused or sent to the local plan.
+        withheld: Polls that a stage or an override of the service left to the local plan.
+        refusals: Polls that were refused, or sent to the local plan for another reason.
         losses: Times that something was lost: the controller, the service, its readings.
         recoveries: Times that all was well again.
         releases: Times that control was given back.
@@ -56,6 +58,7 @@ class LinkReport:
     seconds: int = 0
     commanded: int = 0
     decisions: int = 0
+    withheld: int = 0
     refusals: int = 0
     losses: int = 0
     recoveries: int = 0
@@ -102,7 +105,8 @@ class JunctionLink:
         self._in_control = False
         self._last: ControllerState | None = None
         self._last_wall_s = 0.0
-        self._trouble = ""
+        self._standing = Standing(self.report, "all is well again")
+        self._waited_for: set[str] = set()
         self._settle_s = 0
         self._command: Command | None = None
         self._next_poll_s: float | None = None
@@ -137,7 +141,9 @@ class JunctionLink:
     def arm(self, seconds: float) -> None:
         """Allow commands for so long of the controller's time (s)."""
         self._armed_until_s = self._age_s + seconds
-        self._log(f"{self._stamp()} armed for {seconds / 60:g} minutes")
+        self._waited_for.clear()
+        waits = f"; waiting: {self._standing.why}" if self._standing.why else ""
+        self._log(f"{self._stamp()} armed for {seconds / 60:g} minutes{waits}")
 
     async def disarm(self, why: str) -> None:
         """Withdraw the permission, and every command."""
@@ -155,10 +161,21 @@ class JunctionLink:
             "armed": self.armed,
             "armed_left_s": max(0.0, self._armed_until_s - self._age_s),
             "in_control": self._in_control,
-            "trouble": self._trouble,
+            "waiting": self._waits(),
+            "trouble": self._standing.why,
             "longest_red_s": max(state.waiting_s) if state is not None else None,
             **vars(self.report),
         }
+
+    def _waits(self) -> str:
+        """What it waits for, armed and not in control, or an empty string."""
+        if not self.armed or self._in_control or not self._connected:
+            return ""
+        return (
+            self._standing.why
+            or self._tracker.obstacle()
+            or "the next decision of the service has not come yet"
+        )
 
     # Second by second.
 
@@ -278,9 +295,11 @@ class JunctionLink:
         self._command = answer.command
         if answer.command is not None and answer.command.phase is not None:
             self.report.decisions += 1
-            self._well()
-            return state
-        if answer.command is not None:
+            self._well(self._standing.well())
+        elif answer.withheld and answer.command is not None:
+            self.report.withheld += 1
+            self._well(self._standing.left(answer.command.why))
+        elif answer.command is not None:
             self.report.refusals += 1
             self._lost(f"the service answers '{answer.command.reason}': {answer.command.why}")
         elif answer.asked:
@@ -302,6 +321,9 @@ class JunctionLink:
     async def _act(self, state: ControllerState) -> None:
         """Command what the guard makes of the wish, or nothing."""
         guard_state, command = self._tracker.state, self._command
+        if self._armed_until_s and not self.armed:
+            self._armed_until_s = 0.0
+            self._log(f"{self._stamp()} disarmed: the time is up")
         if (
             not self.armed
             or guard_state is None
@@ -309,16 +331,19 @@ class JunctionLink:
             or command.phase is None
             or not command.holds(state.clock_s)
         ):
-            if self._in_control and not self.armed:
-                self._log(f"{self._stamp()} disarmed: the time is up")
             await self._give_back()
             return
         if not self._in_control:
-            if not self._tracker.known or not self._tracker.joined:
-                return  # until every group's red time is known, and can be kept
+            obstacle = self._tracker.obstacle()
+            if obstacle:
+                self._wait(obstacle)
+                return
             terms = await self._adapter.take()
             self.heartbeat_s = max(1.0, terms.backup_s / 3)
             self._order = None
+            if self._waited_for:
+                self._waited_for.clear()
+                self._log(f"{self._stamp()} takes control")
         contradiction = self.guard.contradiction(guard_state)
         if contradiction:
             await self._hold_off(f"the lights are not as commanded: {contradiction}")
@@ -368,18 +393,20 @@ class JunctionLink:
             self._armed_until_s = 0.0
 
     def _lost(self, problem: str) -> None:
-        if not self._trouble:
-            self._trouble = problem
-            self.report.losses += 1
+        line = self._standing.lost(problem)
+        if line:
             left = "; disarmed" if not self._connected and self.armed else ""
-            self._log(f"{self._stamp()} on the local plan: {problem}{left}")
+            self._log(f"{self._stamp()} {line}{left}")
 
-    def _well(self) -> None:
-        if self._trouble:
-            self._trouble = ""
-            self.report.recoveries += 1
-            armed = "armed" if self.armed else "disarmed"
-            self._log(f"{self._stamp()} all is well again, {armed}")
+    def _well(self, line: str) -> None:
+        if line:
+            self._log(f"{self._stamp()} {line}, {'armed' if self.armed else 'disarmed'}")
+
+    def _wait(self, obstacle: str) -> None:
+        """Say what it waits for: once for each reason, however often they take turns."""
+        if obstacle not in self._waited_for:
+            self._waited_for.add(obstacle)
+            self._log(f"{self._stamp()} armed, waiting: {obstacle}")
 
     def _plan_phase(self, clock_s: float) -> int:
         plan = self._contract.plan_at(clock_s)

@@ -42,12 +42,15 @@ class Answer:
         problem: Why there is none, one line.
         refused: The service answered, and refused the poll (a contract or reading problem).
         asked: Whether the service was asked; False while backing off.
+        withheld: The service could decide, and a stage or an override leaves the junction to its
+            plan.
     """
 
     command: Command | None
     problem: str = ""
     refused: bool = False
     asked: bool = True
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +243,7 @@ class Exchange:
             refused = 400 <= response.status_code < 500
             return Answer(None, f"HTTP {response.status_code}: {reason or 'no reason'}", refused)
         try:
-            return Answer(self._checked(content, request))
+            return Answer(self._checked(content, request), withheld=content.get("withheld") is True)
         except ServiceError as error:
             return Answer(None, str(error))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from controllers.poller import TIMEOUT_S, Credentials, Poller
 from controllers.runtime import Command, DecisionRequest
+from controllers.standing import Standing
 from signals.detectors import Readings
 from signals.hires import EventLog
 from signals.recording import Recorder
@@ -31,10 +32,12 @@ class GatewayReport:
         seconds: Simulated seconds.
         from_service: Decisions that the service made.
         from_plan: Decisions left to the local plan.
+        polls: Times the service was asked.
         refusals: Polls that the service answered with a refusal.
         local_plan_answers: Commands that sent the controller to its plan.
-        losses: Times the service was lost.
+        losses: Times the service was lost; a stage or an override is no loss.
         recoveries: Times it came back.
+        problem: Why the last poll had no answer, if there was one without.
         slowest_poll_s: Longest poll that was answered with a command (s).
         polls_s: Time of all such polls together (s).
     """
@@ -42,12 +45,14 @@ class GatewayReport:
     seconds: int = 0
     from_service: int = 0
     from_plan: int = 0
+    polls: int = 0
     refusals: int = 0
     local_plan_answers: int = 0
     losses: int = 0
     recoveries: int = 0
     slowest_poll_s: float = 0.0
     polls_s: float = 0.0
+    problem: str = ""
 
 
 class SimulatedController:
@@ -88,7 +93,7 @@ class SimulatedController:
         )
         self._interval_s: int | None = None
         self._command: Command | None = None
-        self._trouble = ""
+        self._standing = Standing(self.report, "the service decides again")
         self._sequence = 0
 
     def run(
@@ -150,6 +155,7 @@ class SimulatedController:
         answer = self._poller.ask(request)
         took_s = time.monotonic() - began
         self._command = answer.command
+        self.report.polls += answer.asked
         if answer.command is not None and answer.command.phase is not None:
             self.report.from_service += 1
             self.report.polls_s += took_s
@@ -157,15 +163,23 @@ class SimulatedController:
             if self._recorder is not None:
                 observation = self.episode.spec.encode(readings, request.state)
                 self._recorder.decision(observation, readings, answer.command.phase)
-            self._recovered()
+            if self._interval_s is None:
+                self._greet()
+            self._tell(self._standing.well())
             return
         self.report.from_plan += 1
         self.report.refusals += answer.refused
         if answer.command is not None:
             self.report.local_plan_answers += 1
-            self._lost(f"the service answers '{answer.command.reason}': {answer.command.why}")
+            why = answer.command.why
+            self._tell(
+                self._standing.left(why)
+                if answer.withheld
+                else self._standing.lost(f"the service answers '{answer.command.reason}': {why}")
+            )
         elif answer.asked:
-            self._lost(answer.problem)
+            self.report.problem = answer.problem
+            self._tell(self._standing.lost(answer.problem))
 
     def _wish(self) -> int:
         clock_s, command = self.episode.clock_s, self._command
@@ -173,19 +187,9 @@ class SimulatedController:
             return command.phase
         return self._world.plan.wish(self._world.junction, clock_s)
 
-    def _lost(self, problem: str) -> None:
-        if not self._trouble:
-            self._trouble = problem
-            self.report.losses += 1
-            self._log(f"{clock(self.episode.clock_s)} on the local plan: {problem}")
-
-    def _recovered(self) -> None:
-        if self._interval_s is None:
-            self._greet()
-        if self._trouble:
-            self._trouble = ""
-            self.report.recoveries += 1
-            self._log(f"{clock(self.episode.clock_s)} the service decides again")
+    def _tell(self, line: str) -> None:
+        if line:
+            self._log(f"{clock(self.episode.clock_s)} {line}")
 
 
 def clock(clock_s: float) -> str:

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from signals.guard import Guard
 from signals.lights import CLEARANCE, GREEN, RED, GuardState
 
+_NAMED = 6
+"""Of more signal groups than these only the number is told."""
+
 
 class Tracker:
     """Follows the lights of one controller.
@@ -35,18 +38,22 @@ class Tracker:
         self.state: GuardState | None = None
         self._expected: GuardState | None = None
 
-    @property
-    def known(self) -> bool:
-        """Whether it is known for every group that has to be served how long it has been red."""
-        return all(
-            seen or (not self._recall and group in self._walkers)
-            for group, seen in enumerate(self._seen)
-        )
+    def obstacle(self) -> str:
+        """Why control cannot begin in this second, or an empty string.
 
-    @property
-    def joined(self) -> bool:
-        """Whether all that is lit belongs to one phase, and control can begin there in time."""
-        return self.state is not None and self._guard.can_begin(self.state)
+        It has to be known for every group that must be served how long it has been red, and what
+        is lit must be the guard's to go on from.
+        """
+        unseen = [
+            ("crosswalk " if group in self._walkers else "signal group ") + row.id
+            for group, row in enumerate(self._guard.junction.groups)
+            if not self._seen[group] and (self._recall or group not in self._walkers)
+        ]
+        if unseen:
+            more = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""
+            verb = "was" if len(unseen) == 1 else "were"
+            return f"{', '.join(unseen[:_NAMED])}{more} {verb} not seen lit yet"
+        return "no light was seen yet" if self.state is None else self._guard.obstacle(self.state)
 
     def expect(self, predicted: GuardState | None) -> None:
         """What the guard says the next second shows; None when nobody commands."""

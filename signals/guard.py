@@ -317,8 +317,8 @@ class Guard:
                 return f"{self._ids[group]} is green but not part of phase {name}"
         return ""
 
-    def can_begin(self, state: GuardState) -> bool:
-        """Whether somebody else's state can be gone on from with every red in time.
+    def obstacle(self, state: GuardState) -> str:
+        """Why somebody else's state cannot be gone on from with every red in time, or empty.
 
         Its phase may have to be served as long as any visit can take, and no crosswalk outside of
         it is still being cleared. A state of the guard's own keeps its reds by itself.
@@ -326,17 +326,18 @@ class Guard:
         Args:
             state: Lights that a controller's own plan shows.
         """
-        if self.contradiction(state):
-            return False
+        contradiction = self.contradiction(state)
+        if contradiction:
+            return contradiction
         members = self._members[state.phase]
-        if any(
-            walker and shown != RED and group not in members
-            for group, (walker, shown) in enumerate(
-                zip(self._walker, state.indications, strict=True)
-            )
-        ):
-            return False
-        return self._keeps_max_red(state, state.phase, self._stay[state.phase])
+        for group, (walker, shown) in enumerate(zip(self._walker, state.indications, strict=True)):
+            if walker and shown != RED and group not in members:
+                name = self.junction.phases[state.phase].name
+                return f"crosswalk {self._ids[group]} is lit and no part of phase {name}"
+        if not self._keeps_max_red(state, state.phase, self._stay[state.phase]):
+            urgent = self._visits(state)[0][1]
+            return f"a red could outlast its maximum, first that of {self._ids[urgent]}"
+        return ""
 
     def _may_stay(self, state: GuardState) -> bool:
         """Whether `options` is sure to grant the present phase, found without asking the others."""

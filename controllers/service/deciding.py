@@ -367,6 +367,10 @@ class Service:
         content["observation_sha256"] = None
         if self._record is not None:
             self._write(item, {**content})
+        # Made without the policy on purpose; what could not be kept has no key.
+        content["withheld"] = (
+            command.phase is None and command is not decision.command and bool(key)
+        )
         if item.poll.echo and decision.observation is not None:
             content["observation_sha256"] = observation_sha256(decision.observation)
         say = self.log.info if alone else self.log.debug

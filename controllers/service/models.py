@@ -119,6 +119,11 @@ class CommandOut(BaseModel):
     sequence: int
     bundle_hash: str
     decision: str = Field(default="", description="Id under which the registry keeps the decision")
+    withheld: bool = Field(
+        default=False,
+        description="The policy's stage or an override leaves the junction to its plan, which is "
+        "no failure",
+    )
     observation_sha256: str | None = Field(
         default=None, description="Only with echo; null when nothing was encoded"
     )

@@ -33,6 +33,7 @@ from controllers.service.server import make_logger
 from signals.contract import Bundle
 from signals.detectors import Readings
 from signals.errors import InputError
+from signals.world import World
 from tests.controllers.street import listening
 
 NOW_S = 30_000.0
@@ -263,10 +264,11 @@ def test_the_stages(staged: City, poll: dict[str, Any]) -> None:
         assert answer.status_code == 200, answer.text
         staged.follow()
 
-    assert ask(staged, poll)["phase"] == 0
+    acting = ask(staged, poll)
+    assert acting["phase"] == 0 and acting["withheld"] is False
     stage("shadow")
     shadow = ask(staged, poll, session="shadow")
-    assert shadow["phase"] is None and "stage shadow" in shadow["why"]
+    assert shadow["phase"] is None and "stage shadow" in shadow["why"] and shadow["withheld"]
     staged.written()
     row = next(row for row in staged.registry.decisions("B1") if row.id == shadow["decision"])
     assert row.wish == 0 and row.phase is None and row.stage == "shadow/off"
@@ -274,6 +276,9 @@ def test_the_stages(staged: City, poll: dict[str, Any]) -> None:
     shown = CliRunner().invoke(registry_command, ["show", "B1", "--registry", file]).stdout
     assert f"poll {row.sequence}: policy phase 0; street local plan stage shadow" in shown
     assert re.search(r"last choice of the policy: phase 0, \d+ s ago, stage shadow, not act", shown)
+    blind = {name: {} for name in poll["readings"]["detectors"]}
+    unread = ask(staged, poll, session="blind", readings={"time_s": NOW_S, "detectors": blind})
+    assert unread["why"] == "no detector answers" and unread["withheld"] is False
     stage("canary", windows=["08:00-09:00"])
     assert ask(staged, poll)["phase"] == 0
     late = poll | {"readings": {**poll["readings"], "time_s": 33_000.0}}
@@ -309,12 +314,35 @@ def test_the_stages(staged: City, poll: dict[str, Any]) -> None:
     assert {"admin", "operator"} <= {row["who"] for row in told}
 
 
+def test_a_stage_that_does_not_act_is_no_loss(staged: City, world: World) -> None:
+    """A simulated controller under shadow is told so once, and counts no loss of the service."""
+    pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
+    from controllers.simulated import SimulatedController, shortened
+    from signals.simulation.sumo_backend import SumoBackend
+
+    staged.registry.restage("B1", "shadow", BY)
+    staged.follow()
+    lines: list[str] = []
+    report = SimulatedController(
+        shortened(world, 1),
+        SumoBackend(),
+        staged.url,
+        5.0,
+        lines.append,
+        credentials=Credentials(staged.keys["controller"]),
+    ).run(1)
+    assert (report.polls, report.local_plan_answers, report.from_service) == (12, 12, 0)
+    assert report.losses == report.recoveries == 0
+    assert len(lines) == 1 and "the service leaves it to the local plan: stage shadow" in lines[0]
+
+
 def test_overrides_come_before_the_policy(staged: City, poll: dict[str, Any]) -> None:
     body = {"why": "accident in the crossing"}
     assert staged.post("/v1/junctions/B1/override", "operator", body).status_code == 200
     staged.follow()
     answer = ask(staged, poll)
     assert answer["phase"] is None and "accident in the crossing" in answer["why"]
+    assert answer["withheld"]
     again = staged.post("/v1/junctions/B1/stage", "admin", {"stage": "deploy", "why": "go on"})
     over = again.json()["override"]
     assert over["kind"] == "local_plan" and over["why"] == body["why"], again.text

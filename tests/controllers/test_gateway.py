@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from controllers.gateway_cli import gateway
+from controllers.gateway_cli import check_answered, gateway
 from controllers.outputs import output_folder
 from controllers.poller import Poller
 from controllers.runtime import DecisionRequest
-from controllers.simulated import SimulatedController, clock, shortened
+from controllers.simulated import GatewayReport, SimulatedController, clock, shortened
 from signals.contract import Bundle
 from signals.detectors import missing
-from signals.errors import InputError, OutputError
+from signals.errors import InputError, OutputError, ServiceError
 from signals.junction import Junction
 from signals.observation import ObservationSpec
 from signals.recording import Recorder
@@ -188,6 +188,25 @@ def test_small_things(world: World, tmp_path: Path) -> None:
         output_folder(tmp_path / "file")
 
 
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        (GatewayReport(polls=6, refusals=6, problem="HTTP 401: give a key"), "refused all of 6"),
+        (GatewayReport(polls=6, refusals=5, problem="HTTP 500"), "decided none of 6"),
+        (GatewayReport(polls=6, refusals=5, from_service=1), ""),
+        (GatewayReport(polls=6, local_plan_answers=6), ""),
+        (GatewayReport(), ""),
+    ],
+)
+def test_a_run_without_the_service_is_no_success(report: GatewayReport, told: str) -> None:
+    if not told:
+        check_answered(report, "http://x", "B1")
+        return
+    with pytest.raises(ServiceError, match=told) as error:
+        check_answered(report, "http://x", "B1")
+    assert report.problem in str(error.value)
+
+
 def test_the_command_runs_on_its_plan_without_a_service(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,9 +218,11 @@ def test_the_command_runs_on_its_plan_without_a_service(
     found = CliRunner().invoke(
         gateway,
         ["--simulate", "grid", "--service", url, "--minutes", "1", "--out", str(out)],
-        catch_exceptions=False,
     )
-    assert found.exit_code == 0
+    assert isinstance(found.exception, ServiceError) and found.exception.exit_code == 1
+    told = str(found.exception)
+    assert told.startswith(f"the service at {url} decided none of 6 polls (no answer from the ser")
+    assert "signals serve" in told and "\n" not in told
     assert "grid am_peak day 0, 60 s simulated: delay " in found.stdout
     assert "decisions: 0 by the service, 12 by the local plan; 0 polls refused" in found.stdout
     assert len([line for line in found.stderr.splitlines() if "local plan: no answer" in line]) == 1

@@ -29,7 +29,7 @@ from controllers.runtime import DecisionRequest
 from controllers.service.cli import serve
 from signals.contract import Bundle
 from signals.detectors import Readings
-from signals.errors import InputError
+from signals.errors import InputError, ServiceError
 from signals.observation import ObservationSpec
 from signals.world import World
 from tests.controllers.test_city import BY
@@ -204,8 +204,9 @@ def test_https_with_certificates_of_the_controllers(
         street = ("--simulate", "grid", "--minutes", "0.5", "--service", url, "--key", key)
         street = (*street, "--timeout", "10", "--ca", str(files["authority"]))
         for own, decided in (((), 0), (("--client-cert", str(files["controller"])), 6)):
-            found = CliRunner().invoke(gateway, [*street, *own], catch_exceptions=False)
+            found = CliRunner().invoke(gateway, [*street, *own])
             assert f"decisions: {decided} by the service" in found.stdout, found.output
+            assert isinstance(found.exception, ServiceError) is not bool(decided), found.exception
 
 
 def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:

@@ -22,8 +22,11 @@ def test_a_crosswalk_that_nobody_called_is_not_waited_for(
     cars = [g for g, group in enumerate(own.groups) if group.kind != "pedestrian"]
     assert len(cars) < len(own.groups)
     for green in cars:
-        assert not tracker.known
+        assert f"signal group {own.groups[green].id}" in tracker.obstacle()
         tracker.see([GREEN if g == green else RED for g in range(len(own.groups))], 1, 0)
-    assert tracker.known is known
+    waits = tracker.obstacle()
+    assert ("not seen lit yet" not in waits) is known
+    if not known:
+        assert waits.startswith("crosswalk ") and "signal group" not in waits
     tracker.forget()
-    assert not tracker.known
+    assert "not seen lit yet" in tracker.obstacle()
