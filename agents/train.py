@@ -56,6 +56,13 @@ class Progress:
     doing: str = ""
 
     @property
+    def taken(self) -> str:
+        """How many decisions were taken of those asked for; a round of runs is never cut short."""
+        if self.decisions <= self.total:
+            return f"{self.decisions:,} of {self.total:,} decisions"
+        return f"{self.decisions:,} decisions (asked for {self.total:,}; rounds of runs are whole)"
+
+    @property
     def validation_s(self) -> float | None:
         """Latest validation delay (s/veh)."""
         return None if self.validation is None else self.validation.delay_s

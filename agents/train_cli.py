@@ -222,7 +222,7 @@ def _asked(
 def _conclude(console: Console, progress: Progress, verdict: str) -> None:
     best = "none yet" if progress.best_s is None else f"{progress.best_s:.1f} s/veh"
     console.print(
-        f"{progress.decisions:,} decisions, {progress.episodes} runs, "
+        f"{progress.taken}, {progress.episodes} runs, "
         f"{progress.elapsed_s / 60:.1f} min; best validation delay {best}",
         highlight=False,
     )
@@ -296,14 +296,14 @@ class _Display:
     def __enter__(self) -> _Display:
         if self._console.is_terminal:
             self._bar = Bar(
-                TextColumn("{task.completed:,.0f}/{task.total:,.0f} decisions"),
+                TextColumn("{task.fields[taken]}"),
                 BarColumn(),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.description}"),
                 console=self._console,
             )
-            self._task = self._bar.add_task("", total=None)
+            self._task = self._bar.add_task("", total=None, taken="")
             self._bar.start()
         return self
 
@@ -328,8 +328,9 @@ class _Display:
             self._bar.update(
                 self._task,
                 total=progress.total,
-                completed=progress.decisions,
+                completed=min(progress.decisions, progress.total),
                 description=text,
+                taken=progress.taken,
             )
             return
         validated = (progress.validation_s, progress.best_s, progress.doing)
@@ -337,8 +338,7 @@ class _Display:
         if now - self._said_s >= _PLAIN_EVERY_S or validated != self._said:
             self._said_s, self._said = now, validated
             self._console.print(
-                f"[{progress.elapsed_s:6.0f} s] {progress.decisions:,} of {progress.total:,} "
-                f"decisions, {text}",
+                f"[{progress.elapsed_s:6.0f} s] {progress.taken}, {text}",
                 highlight=False,
                 markup=False,
             )

@@ -18,6 +18,7 @@ import torch
 
 from agents.pretrained import pretrained_run
 from agents.runfolder import load_run
+from agents.train import Progress
 from agents.training import hyperparameters
 from signals.errors import InputError, RunFolderError
 from signals.features import MOVEMENT_FEATURES
@@ -49,9 +50,22 @@ def test_given_weights_are_not_taught_again(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "watching" not in done.stdout
+    assert " decisions (asked for 1; rounds of runs are whole)" in done.stdout
     given, kept = pretrained_run("universal").scorer, load_run(folder).scorer
     for name, value in given.state_dict().items():
         assert torch.equal(value, kept.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("taken", "told"),
+    [
+        (600, "600 of 1,200 decisions"),
+        (1200, "1,200 of 1,200 decisions"),
+        (3508, "3,508 decisions (asked for 1,200; rounds of runs are whole)"),
+    ],
+)
+def test_progress_says_what_was_taken_and_asked_for(taken, told):
+    assert Progress(taken, 1200, 4, 0.0, None, None, 1.0).taken == told
 
 
 @pytest.fixture(scope="session")
