@@ -32,6 +32,9 @@ class PhaseScorer(nn.Module):
 
     Args:
         width: Units of the hidden layers.
+
+    Attributes:
+        stay: (1,) bonus of the present phase, in the unit of the scores; not learned.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -48,6 +51,9 @@ class PhaseScorer(nn.Module):
         self.pool = nn.Linear(_RELATIONS * width + len(PHASE_FEATURES), width)
         self.worth = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.last = nn.Linear(width, 1)
+        # Scores are learned from noisy trials and compared many times during a green: without a
+        # bonus, the first error in favour of a change would end it.
+        self.stay = nn.Parameter(torch.zeros(1), requires_grad=False)
 
     def parts(
         self, movements: Tensor, phases: Tensor, serves: Tensor, only: Tensor | None = None
@@ -97,5 +103,5 @@ class PhaseScorer(nn.Module):
         Returns:
             (B, P) float32 scores, `CLOSED` where the mask is 0.
         """
-        scores = self.parts(movements, phases, serves).sum(dim=2)
+        scores = self.parts(movements, phases, serves).sum(dim=2) + self.stay * phases[:, :, 0]
         return torch.where(mask > 0.5, scores, torch.full_like(scores, CLOSED))

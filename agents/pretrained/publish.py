@@ -1,10 +1,11 @@
 """Makes a shipped policy of a training run.
 
-python -m agents.pretrained.publish runs/universal universal [--mean]
+python -m agents.pretrained.publish runs/universal universal [--mean] [--stay 0.5]
 
 With ``--mean``, of a run that began from the shipped weights: the mean of its weights and those
 that it began from, which forgets less of what these knew and is steadier than either (M. Wortsman
-et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+et al., "Robust fine-tuning of zero-shot models", CVPR 2022). ``--stay`` sets the bonus
+of the present phase (`agents.learned.network.PhaseScorer`), to be chosen on streets for choosing.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ _OBSERVATIONS = 64
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("name", type=click.Choice(list(KNOWN)))
 @click.option("--mean", is_flag=True, help="Take the mean of its weights and the shipped ones.")
-def main(run: Path, name: str, mean: bool) -> None:
+@click.option("--stay", type=float, help="Bonus of the present phase. Default: the run's.")
+def main(run: Path, name: str, mean: bool, stay: float | None) -> None:
     """Copy what is needed of RUN into the folder of shipped policy NAME."""
     scorer = load_run(run).scorer
     if mean:
@@ -37,6 +39,8 @@ def main(run: Path, name: str, mean: bool) -> None:
             shipped = pretrained_run(name).scorer.state_dict()
             for key, value in scorer.state_dict().items():
                 value.lerp_(shipped[key], 0.5)
+    if stay is not None:
+        scorer.stay.fill_(stay)
     observations = recorded_observations(run)
     policy = to_onnx(scorer, observations)
     check = compare(scorer, policy, observations)

@@ -148,6 +148,27 @@ def test_environments_follow_the_action_model(name):
     network.close()
 
 
+def test_a_bonus_keeps_the_present_phase_where_it_is_open():
+    draw = torch.Generator().manual_seed(2)
+    scorer = PhaseScorer(16).eval()
+    phases = torch.rand(3, 4, len(PHASE_FEATURES), generator=draw)
+    phases[:, :, 0] = torch.eye(4)[:3]
+    seen = (
+        torch.rand(3, 5, len(MOVEMENT_FEATURES), generator=draw),
+        phases,
+        torch.randint(0, 2, (3, 4, 5), generator=draw).float(),
+    )
+    open_ = torch.ones(3, 4)
+    with torch.no_grad():
+        bare = scorer(*seen, open_)
+        scorer.stay.fill_(50.0)
+        stays = scorer(*seen, open_)
+        shut = scorer(*seen, 1.0 - phases[:, :, 0])
+    assert torch.allclose(stays - bare, 50.0 * phases[:, :, 0], atol=1e-4)
+    assert stays.argmax(dim=1).tolist() == [0, 1, 2]
+    assert all(row != column for row, column in enumerate(shut.argmax(dim=1).tolist()))
+
+
 def test_phases_are_tried_out_from_the_same_moment():
     changes = {
         "compare_share": 0.5, "compare_phases": 3, "compare_horizon_s": 30, "compare_follow": 0.5,
