@@ -2,7 +2,8 @@
 
     python benchmarks/claim.py --out runs/claim
 
-Trains at most 30 minutes on two cores on training days, keeps the weights that validated best, and
+Trains at most 30 minutes on two cores on training days (``--algo``, ``--from`` and
+``--hyperparams`` as in ``signals train``), keeps the weights that validated best, and
 judges them once on held-out days beside the four classical agents, whose parameters were tuned on
 training days (``signals tune-classical``). Target: mean delay at most 0.90 of the best
 classical agent's, with the whole 95 % interval of the ratio below 1, in am_peak and pm_peak. Exit
@@ -36,6 +37,9 @@ def _run(*arguments: str) -> None:
 @click.option(
     "--agent", "rivals", multiple=True, default=NAMES, help="Settings of the classical agents."
 )
+@click.option("--algo", help="Default: that of signals train.")
+@click.option("--from", "first", help="Weights to begin with, e.g. universal.")
+@click.option("--hyperparams", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--minutes", default=28.0, show_default=True, help="Training time.")
 @click.option("--seeds", default=12, show_default=True, help="Held-out days per period.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the training.")
@@ -45,6 +49,9 @@ def claim(
     scenario: str,
     periods: tuple[str, ...],
     rivals: tuple[str, ...],
+    algo: str | None,
+    first: str | None,
+    hyperparams: Path | None,
     minutes: float,
     seeds: int,
     seed: int,
@@ -54,9 +61,11 @@ def claim(
     """Train, judge, print."""
     chosen = [part for period in periods for part in ("--period", period)]
     run, judged = out / "learned", out / "judged"
+    given = {"--algo": algo, "--from": first, "--hyperparams": hyperparams}
     if not judge_only:
         _run(
             *("train", scenario, *chosen, "--minutes", str(minutes)),
+            *(part for name, value in given.items() if value for part in (name, str(value))),
             *("--seed", str(seed), "--workers", "2", "--out", str(run)),
         )
     agents = [part for name in (*rivals, str(run)) for part in ("--agent", name)]
