@@ -215,8 +215,8 @@ class Encoder:
         table[9:11] = lowest.reshape(size, len(LOWEST)).T
         table[11:15] = totals[4:8]
         table[15] = sums[-1]
-        np.equal(answering[_STOP_LINE].sum(axis=0), 0.0, out=table[16])
-        table[16] *= places.sizes[_STOP_LINE].sum(axis=0) > 0.0
+        least = places.sizes[_STOP_LINE].sum(axis=0) / 2.0
+        np.less(answering[_STOP_LINE].sum(axis=0), least, out=table[16])
         return table
 
     def _cells(self, values: NDArray[np.float64]) -> NDArray[np.float64]:

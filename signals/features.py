@@ -149,7 +149,7 @@ class Measures:
         exit_stopped: Stopped ones among them.
         waiting: People waiting to cross.
         missing: Share of its detectors that do not answer.
-        unseen: 1 where neither a near zone nor a stop-line loop of it answers, though it has some.
+        unseen: 1 where fewer than half of its near zones and stop-line loops answer.
     """
 
     table: NDArray[np.float64]

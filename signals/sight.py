@@ -2,7 +2,8 @@
 
 A policy that does not see a stream gives it no green. An actuated controller puts a phase whose
 detectors fail on recall; a learned policy has no such rule inside, so that a junction with a stream
-that nothing at the stop line sees follows its time-of-day plan until something answers again.
+of whose detectors at the stop line fewer than half answer follows its time-of-day plan until they
+do.
 """
 
 from __future__ import annotations
@@ -36,5 +37,5 @@ class Sight:
         unseen = observation.measures.unseen.nonzero()[0]
         for row in unseen.tolist():
             if self._needed[row]:
-                return f"nothing at the stop line sees movement {self._names[row]}"
+                return f"too few detectors at the stop line see movement {self._names[row]}"
         return ""
