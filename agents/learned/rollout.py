@@ -253,6 +253,8 @@ class Run:
         episode.start(
             task.day,
             RunOptions(
+                # Forked processes share their places in open files: all routes are read at once.
+                extra=("--route-steps", "0") if self.trials is not None else (),
                 walkers_share=high if low == high else float(self.random.uniform(low, high)),
                 faults=task.faults,
             ),

@@ -1,6 +1,7 @@
 """Training runs as tasks: the same task gives the same result, wherever it is done."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from agents.learned.lookahead import parts_loss, weighted_choice_loss
 from agents.learned.network import CLOSED, PhaseScorer
 from agents.learned.replay import Replay
-from agents.learned.rollout import RolloutTask, Trajectory, pad, roll_out, weights_of
+from agents.learned.rollout import RolloutTask, Run, Trajectory, pad, roll_out, weights_of
 from agents.workers import ATTEMPTS, local_workers
 from signals.action_models import BOUNDS, AnyPhase, ExtendOrNext, NextSplits
 from signals.envs.junction_env import JunctionEnv
@@ -187,6 +188,33 @@ def test_phases_are_tried_out_from_the_same_moment():
     assert np.allclose(found.parts_s.sum(axis=2), found.costs_s, equal_nan=True)
     assert found.parts_s.shape[2] > found.group_of.max()
     assert (np.nanmax(found.costs_s, axis=1) > np.nanmin(found.costs_s, axis=1)).mean() > 0.5
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="/proc tells of open files")
+def test_trials_read_no_routes_that_the_run_still_needs(monkeypatch):
+    """A forked process moves the place in an open file for both; SUMO reads a MiB at a time."""
+    unread = []
+
+    def look(self, wishes):
+        for link in Path("/proc/self/fd").iterdir():
+            name = link.resolve()
+            if name.name.endswith(".rou.xml") and name.is_file():
+                told = Path("/proc/self/fdinfo", link.name).read_text(encoding="utf-8").split()
+                unread.append(name.stat().st_size - int(told[1]))
+        raise KeyError(str(max(unread, default=0)))
+
+    monkeypatch.setattr(Run, "decide", look)
+    left = {}
+    for behaviour in ("compare", "explore"):
+        trial = replace(
+            task(behaviour=behaviour, compare_share=1, compare_phases=2, compare_follow=0,
+                 compare_horizon_s=60),
+            scenario="gangnam", period="am_peak",
+        )  # fmt: skip
+        with pytest.raises(KeyError) as found:
+            roll_out(trial)
+        left[behaviour] = int(found.value.args[0])
+    assert left["compare"] == 0 < left["explore"]
 
 
 def test_what_a_phase_costs_counts_vehicles_that_have_gone_on():
