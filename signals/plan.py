@@ -7,10 +7,11 @@ which it begins, so that the splits of a ring sum to the cycle.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from signals.errors import PlanError
@@ -81,12 +82,28 @@ class Plan:
             PlanError: The junction has no such phase.
         """
         plan = self.at(clock_s)
-        position = (clock_s - plan.offset_s) % plan.cycle_s
-        for groups, seconds in plan.steps:
-            if position < seconds:
-                return plan.phase_of(junction, groups)
-            position -= seconds
-        raise PlanError(f"plan '{plan.name}': its steps do not fill the cycle {plan.cycle_s} s")
+        return plan.phase_of(junction, plan.steps[plan.turn(clock_s)][0])
+
+    def turn(self, clock_s: float) -> int:
+        """The step whose turn it is, while this plan is in force.
+
+        Args:
+            clock_s: Seconds since midnight.
+
+        Returns:
+            Index into `steps`.
+
+        Raises:
+            PlanError: The steps do not fill the cycle.
+        """
+        found = bisect_right(self._ends_s, (clock_s - self.offset_s) % self.cycle_s)
+        if found == len(self._ends_s):
+            raise PlanError(f"plan '{self.name}': its steps do not fill the cycle {self.cycle_s} s")
+        return found
+
+    @cached_property
+    def _ends_s(self) -> list[int]:
+        return list(accumulate(seconds for _, seconds in self.steps))
 
     def phase_of(self, junction: Junction, groups: frozenset[str]) -> int:
         """The phase of a junction that serves the groups of a step together.

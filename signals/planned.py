@@ -7,8 +7,6 @@ due. A policy sees it beside the traffic, and has something to go by where detec
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +18,6 @@ _NEXT, _SPLIT, _SHARE = (
     PHASE_FEATURES.index(name) for name in ("plan_next", "plan_split", "plan_share")
 )
 _GREEN = MOVEMENT_FEATURES.index("plan_green")
-_SECONDS = 4096
-"""Clock seconds whose phase is remembered: those of any cycle."""
 
 
 class Planned:
@@ -49,13 +45,12 @@ class Planned:
         movements: NDArray[np.float32],
         phases: tuple[NDArray[np.float32], ...],
     ) -> None:
-        self._junction, self._plan = junction, plan
+        self._plan = plan
         self.splits_s = np.zeros(len(junction.phases))
         self.movements, self.phases = movements, phases
-        self._wish = lru_cache(_SECONDS)(self._wished)
         if plan is None:
             return
-        turns = [plan.phase_of(junction, groups) for groups, _ in plan.steps]
+        self._turns = turns = [plan.phase_of(junction, groups) for groups, _ in plan.steps]
         for phase, (_, seconds) in zip(turns, plan.steps, strict=True):
             self.splits_s[phase] += seconds
         self.movements = movements.copy()
@@ -81,15 +76,9 @@ class Planned:
         Args:
             clock_s: Seconds since midnight.
         """
-        if self._plan is None:
-            return -1
-        return self._wish(int(clock_s - self._plan.offset_s) % self._plan.cycle_s)
+        return -1 if self._plan is None else self._turns[self._plan.turn(clock_s)]
 
     def left(self, phase: int, held_s: int) -> float:
         """Share of a phase's split that is left when it was held for some seconds."""
         split_s = float(self.splits_s[phase])
         return max(1.0 - held_s / split_s, 0.0) if split_s else 0.0
-
-    def _wished(self, second: int) -> int:
-        assert self._plan is not None
-        return self._plan.wish(self._junction, self._plan.offset_s + second)
