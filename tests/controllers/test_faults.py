@@ -265,10 +265,11 @@ def test_faults_change_nothing_on_the_road(street: Street, database: Cluster) ->
 
     def replayed() -> None:
         before = loop.status()[0]["losses"]
-        for number in range(200):
+        for number in range(1500):
             proxy.replay(written[number % len(written)])
             if loop.status()[0]["losses"] > before:
                 return
+            time.sleep(0.02)  # the gateway reads ten times a second here
         raise AssertionError("nobody noticed the old commands")
 
     street.fault("somebody else commands the controller", replayed, disarms=True)
