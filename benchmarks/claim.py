@@ -4,8 +4,8 @@
 
 Trains at most 30 minutes on two cores on training days (``--algo``, ``--from`` and
 ``--hyperparams`` as in ``signals train``), keeps the weights that validated best, and
-judges them once on held-out days beside the four classical agents, whose parameters were tuned on
-training days (``signals tune-classical``). Target: mean delay at most 0.90 of the best
+judges them once on held-out days beside the classical agents, with the defaults or what
+``--agent`` gives them (``signals tune-classical``). Target: mean delay at most 0.90 of the best
 classical agent's, with the whole 95 % interval of the ratio below 1, in am_peak and pm_peak. Exit
 status 0 says that the commands ran, whatever the verdict: the verdict is what is printed.
 """

@@ -100,6 +100,7 @@ class Encoder:
         self.specs = tuple(specs)
         self._places = joined([spec.places for spec in specs])
         self._size = len(self._places.limit_mps)
+        self._least = self._places.sizes[_STOP_LINE].sum(axis=0) / 2.0
         self._planned: list[Planned] = []
         self._movements = _slices([len(spec.static_features) for spec in specs])
         self._phases = _slices([len(spec.serves) for spec in specs])
@@ -215,8 +216,7 @@ class Encoder:
         table[9:11] = lowest.reshape(size, len(LOWEST)).T
         table[11:15] = totals[4:8]
         table[15] = sums[-1]
-        least = places.sizes[_STOP_LINE].sum(axis=0) / 2.0
-        np.less(answering[_STOP_LINE].sum(axis=0), least, out=table[16])
+        np.less(answering[_STOP_LINE].sum(axis=0), self._least, out=table[16])
         return table
 
     def _cells(self, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,26 +73,14 @@ class Trials:
         ]
         self._follow = float(values["compare_follow"])
         junctions = [item.junction for item in run.episode.junctions]
-        # Its own groups first, then those of its neighbours.
         self._rows = [
             np.concatenate(
                 [
-                    np.arange(run.groups[other].start, run.groups[other].stop)
-                    for other in (
-                        index,
-                        *(
-                            place
-                            for place, neighbour in enumerate(junctions)
-                            if place != index and linked(junction, neighbour)
-                        ),
-                    )
+                    np.arange(run.groups[place].start, run.groups[place].stop)
+                    for place in _near(index, junctions)
                 ]
             )
-            for index, junction in enumerate(junctions)
-        ]
-        self._groups_of = [
-            np.array([item.group_index[movement.group] for movement in item.movements])
-            for item in junctions
+            for index in range(len(junctions))
         ]
         self.simulated_s = 0.0
         self._seen: list[list[dict[str, NDArray[np.float32]]]] = [[] for _ in junctions]
@@ -124,7 +113,7 @@ class Trials:
         tried = sorted([*must, *others[: max(self._most - len(must), 0)]])
         parts = np.full((len(seen["mask"]), len(self._rows[index])), np.nan, dtype=np.float32)
         for phase in tried:
-            parts[phase] = self._cost_s(index, phase, wishes)
+            parts[phase] = self._parts_s(index, phase, wishes)
         costs = parts.sum(axis=1)
         if np.isfinite(costs).sum() < 2:
             return usual
@@ -132,9 +121,8 @@ class Trials:
         self._parts[index].append(parts)
         return int(np.nanargmin(costs)) if run.random.random() < self._follow else usual
 
-    def _cost_s(
-        self, index: int, phase: int, wishes: list[int | None]
-    ) -> NDArray[np.float64] | float:
+    def _parts_s(self, index: int, phase: int, wishes: list[int | None]) -> NDArray[np.float64]:
+        """(groups of the junction and its neighbours,) what they lose after a phase."""
         read, write = os.pipe()
         with warnings.catch_warnings():
             # A worker of a cluster has threads of its own; the child touches none of them.
@@ -155,8 +143,8 @@ class Trials:
         with os.fdopen(read, "rb") as stream:
             data = stream.read()
         os.waitpid(child, 0)
-        rows = self._rows[index]
-        return np.frombuffer(data) if len(data) == rows.size * 8 else float("nan")
+        count = len(self._rows[index])
+        return np.frombuffer(data) if len(data) == 8 * count else np.full(count, np.nan)
 
     def _lost_s(self, index: int, wishes: list[int | None]) -> NDArray[np.float64]:
         """Runs in the child, which may change everything."""
@@ -178,19 +166,29 @@ class Trials:
         run = self._run
         seconds = run.episode.clock_s - run.world.begin_s
         intervals = max(seconds / USUAL_S, 1.0)
-        return [
-            Comparisons(
-                {name: np.stack([row[name] for row in seen]) for name in seen[0]},
-                np.stack(parts).sum(axis=2),
-                np.stack(parts)[:, :, : own.stop - own.start],
-                group_of,
-                max(float(-run.lost_parts[rows].sum()) * run.lost_scale_s / intervals, 1.0),
+        found = []
+        for index, (seen, kept) in enumerate(zip(self._seen, self._parts, strict=True)):
+            if not seen:
+                continue
+            parts, members = np.stack(kept), run.pending[index].members
+            lost_s = -run.lost_parts[self._rows[index]].sum() * run.lost_scale_s
+            found.append(
+                Comparisons(
+                    {name: np.stack([row[name] for row in seen]) for name in seen[0]},
+                    parts.sum(axis=2),
+                    parts[:, :, : members.shape[1]],
+                    members.argmax(axis=1),
+                    max(float(lost_s) / intervals, 1.0),
+                )
             )
-            for seen, parts, rows, own, group_of in zip(
-                self._seen, self._parts, self._rows, run.groups, self._groups_of, strict=True
-            )
-            if seen
-        ]
+        return found
+
+
+def _near(index: int, junctions: Sequence[Junction]) -> list[int]:
+    """A junction and those that are linked to it, itself first."""
+    own = junctions[index]
+    others = enumerate(junctions)
+    return [index, *(place for place, item in others if place != index and linked(own, item))]
 
 
 def linked(one: Junction, other: Junction) -> bool:
