@@ -316,11 +316,13 @@ def _walk(show: Show, folder: Path, chosen: Pace) -> None:
 def hyperparameters(chosen: Pace) -> str:
     """What a short training needs to be different from a long one, as YAML for the command."""
     return (
-        "# A training of minutes: few days a round, a short lesson.\n"
+        "# A training of minutes: few days a round, few lessons that are gone through often.\n"
         "default:\n"
         "  runs_per_round: 2\n"
         "  batch_size: 200\n"
         f"  teacher_runs: {2 if chosen.run_minutes else 4}\n"
+        "  teacher_epochs: 60\n"
+        "  teacher_batch_size: 128\n"
     )
 
 
