@@ -21,7 +21,8 @@ from stable_baselines3.common.logger import Logger, configure
 
 from agents.learned.learner import Learner
 from agents.learned.network import PhaseScorer
-from agents.learned.rollout import Rollout, RolloutTask, roll_out, weights_of
+from agents.learned.rollout import Rollout, RolloutTask, weights_of
+from agents.learned.run import roll_out
 from agents.runfolder import write_json
 from agents.training import TrainingPlan, sizes_of
 from agents.validation import References, Score, judge

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from signals.junction import Junction
 
 if TYPE_CHECKING:
-    from agents.learned.rollout import Run
+    from agents.learned.run import Run
 
 USUAL_S = 5.0
 """Regrets are told in what is usually lost in this time, however often it is decided."""

@@ -18,7 +18,8 @@ with warnings.catch_warnings():
     ray = pytest.importorskip("ray", reason="ray is not installed (extra: cluster)")
 
 from agents.cluster import cluster_workers, connect
-from agents.learned.rollout import RolloutTask, roll_out
+from agents.learned.rollout import RolloutTask
+from agents.learned.run import roll_out
 from signals.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -14,7 +14,8 @@ import torch
 from agents.learned.lookahead import parts_loss, weighted_choice_loss
 from agents.learned.network import CLOSED, PhaseScorer
 from agents.learned.replay import Replay
-from agents.learned.rollout import RolloutTask, Run, Trajectory, pad, roll_out, weights_of
+from agents.learned.rollout import RolloutTask, Trajectory, pad, weights_of
+from agents.learned.run import Run, roll_out
 from agents.workers import ATTEMPTS, local_workers
 from signals.action_models import BOUNDS, AnyPhase, ExtendOrNext, NextSplits
 from signals.envs.junction_env import JunctionEnv
