@@ -1,8 +1,8 @@
 """Draws wide junctions: crosswalks all round, left-turn pockets, now and then a median bus lane.
 
 What makes such a junction hard is drawn into it: people take half a minute to cross, so that a
-phase once begun binds the junction for long, and a pocket holds a few vehicles only. All bounds are
-assumed.
+phase once begun binds the junction for long, a pocket holds a few vehicles only, and all streams
+are about equally busy, at some 350 vehicles an hour and lane. All bounds are assumed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _MAIN_LANES = (3, 4, 5)
 _MINOR_LANES = (2, 3, 4)
 _FAST_KMH = (50.0, 60.0, 70.0)
 _SLOW_KMH = (40.0, 50.0, 60.0)
+_LONGEST_CYCLES_S = (120, 140, 160, 180)
 LIGHT = "J"
 _STRAIGHT_ON = (0.0, 1.0, 0.0)
 
@@ -48,9 +49,10 @@ def avenue(name: GeneratedName, random: np.random.Generator, faults: tuple[str, 
         for node, far_m in nodes.items():
             places[node] = (round(far_m * math.cos(angle), 1), round(far_m * math.sin(angle), 1))
         lanes, speed_mps = (main, fast) if wide else (minor, slow)
-        right, left = float(random.uniform(0.06, 0.2)), float(random.uniform(0.06, 0.22))
+        # Beside full through lanes the pocket's one lane is full as well.
+        right, left = float(random.uniform(0.04, 0.12)), float(random.uniform(0.3, 0.75)) / lanes
         turns = (right, 1.0 - right - left, left)
-        weight = lanes * float(random.uniform(0.4, 1.0))
+        weight = lanes * float(random.uniform(0.7, 1.0))
         bus_lane = bus_lanes and wide
 
         def street(
@@ -81,12 +83,13 @@ def avenue(name: GeneratedName, random: np.random.Generator, faults: tuple[str, 
         streets=tuple(streets),
         phasing=str(random.choice(["all", "some"])),  # type: ignore[arg-type]
         shared_left=False,
-        walkers_h=float(random.uniform(40.0, 250.0)),
+        walkers_h=float(np.exp(random.uniform(math.log(60.0), math.log(1500.0)))),
         on_call=bool(random.random() < 0.15),
         right_on_red=bool(random.random() < 0.8),
-        busyness=float(random.uniform(0.6, 0.92)),
+        busyness=float(random.uniform(0.5, 0.82)),
         shape=str(random.choice(["flat", "peak", "rising", "falling"])),  # type: ignore[arg-type]
         heavy_share=float(random.uniform(0.0, 0.08)),
         faults=faults,
         buses_h=float(random.uniform(30.0, 150.0)) if bus_lanes else 0.0,
+        stretched_cycle_s=int(random.choice(_LONGEST_CYCLES_S)),
     )

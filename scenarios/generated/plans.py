@@ -91,11 +91,7 @@ def busy_volume_veh_h(
     for _ in range(_HALVINGS):
         volume_veh_h = (low + high) / 2.0
         plans = _plans(drawing, junctions, sequences, weights, volume_veh_h)
-        worst = max(
-            max(degrees_of(junction, group_ratios(junction, weights, volume_veh_h, drawing),
-                           plan).values())
-            for junction, plan in zip(junctions, plans, strict=True)
-        )  # fmt: skip
+        worst = _busiest(drawing, junctions, plans, weights, volume_veh_h)
         low, high = (low, volume_veh_h) if worst > drawing.busyness else (volume_veh_h, high)
     return round(low, 0)
 
@@ -141,10 +137,37 @@ def _plans(
     wanted = max(item.webster_s for item in designs)
     least = max(sum(item.minimum_splits_s) for item in designs)
     cycle_s = -(-round(max(min(wanted, LONGEST_CYCLE_S), least)) // _STEP_S) * _STEP_S
-    return tuple(
-        lawful_plan("all", junction, list(zip(sequence, basis.splits(cycle_s), strict=True)), 0.0)
-        for junction, sequence, basis in zip(junctions, sequences, designs, strict=True)
-    )
+
+    def plans(cycle_s: int) -> tuple[Plan, ...]:
+        return tuple(
+            lawful_plan(
+                "all", junction, list(zip(sequence, basis.splits(cycle_s), strict=True)), 0.0
+            )
+            for junction, sequence, basis in zip(junctions, sequences, designs, strict=True)
+        )
+
+    found = plans(cycle_s)
+    while cycle_s + _STEP_S <= drawing.stretched_cycle_s and (
+        _busiest(drawing, junctions, found, weights, volume_veh_h) > drawing.busyness
+    ):
+        cycle_s += _STEP_S
+        found = plans(cycle_s)
+    return found
+
+
+def _busiest(
+    drawing: Drawing,
+    junctions: Sequence[Junction],
+    plans: Sequence[Plan],
+    weights: Mapping[Turn, float],
+    volume_veh_h: float,
+) -> float:
+    """Degree of saturation of the busiest group of all lights."""
+    return max(
+        max(degrees_of(junction, group_ratios(junction, weights, volume_veh_h, drawing),
+                       plan).values())
+        for junction, plan in zip(junctions, plans, strict=True)
+    )  # fmt: skip
 
 
 def _with_offsets(

@@ -62,6 +62,8 @@ class Drawing:
         heavy_share: Share of trucks.
         faults: Short forms of what is wrong with the detectors.
         buses_h: Buses an hour on each street with a bus lane.
+        stretched_cycle_s: Where walks fill the cycle, Webster's leaves the left turns too little: a
+            plan is lengthened until no group is busier than ``busyness``, at most to this.
     """
 
     name: GeneratedName
@@ -78,6 +80,7 @@ class Drawing:
     heavy_share: float
     faults: tuple[str, ...]
     buses_h: float = 0.0
+    stretched_cycle_s: int = 0
 
     def into(self, light: str) -> tuple[Street, ...]:
         """Streets that lead to a light."""

@@ -1,5 +1,6 @@
 """Generated streets: the same seed gives the same bytes, and every street can be used."""
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sumolib", reason="sumolib is not installed (extra: sim)")
@@ -14,7 +15,7 @@ from scenarios.demand import HELD_OUT_SEEDS, TRAINING_SEEDS
 from scenarios.generated.demand import turn_weights
 from scenarios.generated.drawing import draw
 from scenarios.generated.names import check_use, expand, parse
-from scenarios.generated.plans import group_ratios
+from scenarios.generated.plans import LONGEST_CYCLE_S, group_ratios
 from scenarios.generated.scenario import GeneratedScenario
 from scenarios.plan_design import degrees_of
 from signals.errors import InputError, UnknownNameError
@@ -84,6 +85,22 @@ def test_avenues_have_crosswalks_pockets_and_bus_lanes():
     assert min(lengths_m.values()) < 100.0 and all(len(lane.zone) for lane in junction.lanes)
     result = run_job(Job("generated:avenue:4", None, "fixed_time", 1, duration_s=600))
     assert result.metrics.vehicles > 300 and result.metrics.pedestrian_delay_s
+
+
+def test_avenues_are_busy_all_round():
+    shares = []
+    for seed in range(6):
+        scenario = find(f"generated:avenue:{seed}")
+        plan, junction = scenario.plans(None)[0], scenario.junctions[0]
+        assert plan.cycle_s <= max(scenario.drawing.stretched_cycle_s, LONGEST_CYCLE_S)
+        ratios = group_ratios(
+            junction, turn_weights(scenario.drawing), scenario.volume_veh_h, scenario.drawing
+        )
+        degrees = degrees_of(junction, ratios, plan)
+        busy = [degrees[group.id] for group in junction.groups if group.kind == "vehicle"]
+        shares.append(np.median(busy) / max(busy))
+    # Walks that fill the cycle would leave the left turns so little that the rest stands idle.
+    assert np.mean(shares) > 0.75
 
 
 def test_names():
