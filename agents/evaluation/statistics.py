@@ -19,6 +19,9 @@ from typing import Any, Literal
 from signals.errors import InputError
 
 Word = Literal["better", "no difference", "worse", "undecided"]
+ALIKE = 0.1
+"""Share of delay within which the whole interval of the ratio must lie for "no difference": a wider
+one that holds 1 says that too few days were judged, not that two agents are alike."""
 
 
 def t_quantile(degrees: int) -> float:
@@ -110,7 +113,8 @@ class Comparison:
         difference: agent - against (s/veh): negative is better.
         ratio: agent / against.
         word: better or worse when the whole interval of the difference lies on one side of zero,
-            no difference when it holds zero, undecided with fewer than two days.
+            no difference when it holds zero and that of the ratio lies within `ALIKE` of 1,
+            undecided when it is wider or there are fewer than two days.
     """
 
     period: str
@@ -137,12 +141,13 @@ class Comparison:
     def sentence(self) -> str:
         """One line for people."""
         text = f"{self.period}: {self.agent} "
-        if self.word == "undecided":
+        if self.difference.ci95 is None:
             return text + f"against {self.against}: one day decides nothing, use more --seeds"
         text += {
             "better": f"is better than {self.against}",
             "worse": f"is worse than {self.against}",
             "no difference": f"shows no difference from {self.against}",
+            "undecided": f"is not told apart from {self.against} by so few days (use more --seeds)",
         }[self.word]
         low, high = self.difference.ci95 or (math.nan, math.nan)
         ratio_low, ratio_high = self.ratio.ci95 or (math.nan, math.nan)
@@ -184,7 +189,15 @@ def compare(
         word = "better"
     elif difference.low > 0.0:
         word = "worse"
-    return Comparison(period, agent, against, difference, ratio_of_means(first, second), word)
+    ratio = ratio_of_means(first, second)
+    if word == "no difference" and not _alike(ratio):
+        word = "undecided"
+    return Comparison(period, agent, against, difference, ratio, word)
+
+
+def _alike(ratio: Estimate) -> bool:
+    low, high = ratio.ci95 or (math.nan, math.nan)
+    return 1.0 - ALIKE <= low and high <= 1.0 + ALIKE
 
 
 def best_of(agents: Collection[str], delays: Mapping[str, Mapping[int, float]]) -> str | None:

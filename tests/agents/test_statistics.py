@@ -85,7 +85,12 @@ def test_pairing_sees_what_separate_intervals_hide() -> None:
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [([-5, -6, -4, -5], "better"), ([-5, 6, -4, 5], "no difference"), ([5, 6, 4, 5], "worse")],
+    [
+        ([-5, -6, -4, -5], "better"),
+        ([-2, 2, -1, 1], "no difference"),
+        ([-5, 6, -4, 5], "undecided"),
+        ([5, 6, 4, 5], "worse"),
+    ],
 )
 def test_words(change: list[float], word: str) -> None:
     base = {seed: 50.0 for seed in range(4)}

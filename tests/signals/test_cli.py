@@ -172,7 +172,12 @@ class TestWithSumo:
             assert (trips.parent / "lights.parquet").is_file()
         assert len(document["summary"]) == 2 and len(document["verdict"]) == 1
         assert {"delay_s", "ci95", "scenario", "period", "agent"} <= set(document["summary"][0])
-        assert document["verdict"][0]["verdict"] in ("better", "worse", "no difference")
+        assert document["verdict"][0]["verdict"] in (
+            "better",
+            "worse",
+            "no difference",
+            "undecided",
+        )
         assert json.loads((out / "evaluation.json").read_text()) == document
         config = json.loads((out / "config.json").read_text())
         assert config["seeds"] == [20_000, 20_001]

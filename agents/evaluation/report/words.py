@@ -24,8 +24,6 @@ REASONS: Final = {
     "max_green": "maximum green was over",
     "invalid": "no such phase",
 }
-FEW_DAYS: Final = 6
-"""With fewer days Student's t makes intervals much wider than the days' scatter."""
 _TITLES: Final = {
     "better": "Better than the best classical control",
     "worse": "Worse than the best classical control",
@@ -101,16 +99,17 @@ def _sentence(kind: str, label: str, against: str, found: Row) -> str:
             f"With {mine} a vehicle loses {by:.1f} s more ({percent:.0f} %) than with {rival}. "
             f"Do not put this policy on the street; {against} serves the junction better."
         )
+    way = "more" if float(found["difference_s"]) > 0 else "less"
     if kind == "no difference":
-        few = (
-            f" {found['seeds']} days show only large differences; judge more of them (--seeds)."
-            if int(found["seeds"]) < FEW_DAYS
-            else ""
-        )
         return (
             f"Between {mine} and {rival}, no difference in delay can be shown: on average a "
-            f"vehicle loses {by:.1f} s {'more' if float(found['difference_s']) > 0 else 'less'}, "
-            f"but the 95 % interval holds zero.{few}"
+            f"vehicle loses {by:.1f} s {way}, but the 95 % interval holds zero."
+        )
+    if found.get("difference_ci95"):
+        return (
+            f"With {mine} a vehicle loses on average {by:.1f} s {way} ({percent:.0f} %) than with "
+            f"{rival}, but {found['seeds']} days scatter too much to decide; judge more of them "
+            "(--seeds)."
         )
     return (
         f"The learned policy {label} was compared with {rival} on one day only, which decides "
