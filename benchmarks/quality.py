@@ -9,12 +9,14 @@ junction, the longest wait of any vehicle on any day, and the runs that gridlock
 classical agents and SUMO's own programs (``sumo:...``, which do not pass through the guard)
 `--agents` takes whatever ``signals evaluate`` takes: run folders, bundles, shipped policies.
 
-The folder keeps every finished run in ``runs.jsonl``; the same command goes on where it stopped.
+The folder keeps every finished run in ``runs.jsonl``; the same command goes on where it stopped,
+and judges anew what has changed since: a site, or a learned policy.
 The table is written to ``quality.md`` with the command and versions, and as ``quality.json``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import sys
@@ -33,6 +35,7 @@ from agents.evaluation.peers import PEERS
 from agents.evaluation.request import Request
 from agents.evaluation.runner import run_jobs
 from agents.evaluation.statistics import best_of, compare, estimate
+from agents.pretrained import POLICY, folder_of
 from agents.runfolder import provenance
 from scenarios.catalog import find, names
 from scenarios.demand import HELD_OUT_SEEDS
@@ -103,6 +106,14 @@ class Store:
 
 def _key(row: dict[str, Any]) -> tuple[str, str, str, int, str]:
     return row["scenario"], row["period"], row["agent"], int(row["seed"]), row["content"]
+
+
+def version_of(agent: str) -> str:
+    """What the file of a learned agent holds, empty for others: a policy may be made anew."""
+    where = folder_of(agent)
+    files = (where, where / POLICY, where / "best" / "scorer.pt")
+    held = next((file.read_bytes() for file in files if file.is_file()), None)
+    return "" if held is None else f"/{hashlib.sha256(held).hexdigest()[:12]}"
 
 
 def row_of(result: RunResult, content: str, revision: str | None) -> dict[str, Any]:
@@ -236,31 +247,27 @@ def quality(
         raise click.UsageError(str(error)) from error
     revision = provenance()["git_revision"]
     total, used = 0, []
-    plan: list[tuple[Job, str]] = []
+    versions = {agent: version_of(agent) for agent in chosen}
+    plan: list[tuple[Case, str, list[Job]]] = []
     for case, request in orders:
-        content = f"{request.worlds[case.period].content_hash}/{minutes or 'whole'}"
+        world = f"{request.worlds[case.period].content_hash}/{minutes or 'whole'}"
+        missing = []
         for job in request.jobs:
             total += 1
+            content = world + versions[job.agent]
             key = (case.scenario, case.period, job.agent, job.seed, content)
             used.append(key)
             if key not in store.rows:
-                plan.append((job, content))
-    done = total - len(plan)
+                missing.append(job)
+        plan.append((case, world, missing))
+    done = total - sum(len(missing) for _, _, missing in plan)
     click.echo(f"{done} of {total} runs are there already", err=True)
-    for case, _ in orders:
-        mine = [
-            (job, content)
-            for job, content in plan
-            if (job.scenario, job.period) == (case.scenario, case.period)
-        ]
-        if not mine:
-            continue
-        content = mine[0][1]
+    for _, world, missing in plan:
 
-        def keep(result: RunResult, content: str = content) -> None:
+        def keep(result: RunResult, world: str = world) -> None:
             nonlocal done
             done += 1
-            store.add(row_of(result, content, revision))
+            store.add(row_of(result, world + versions[result.agent], revision))
             click.echo(
                 f"[{done}/{total}] {result.scenario} {result.label}: "
                 f"{result.metrics.delay_s:.1f} s/veh ({result.wall_s:.0f} s)",
@@ -268,7 +275,7 @@ def quality(
             )
 
         try:
-            run_jobs([job for job, _ in mine], workers, keep)
+            run_jobs(missing, workers, keep)
         except WorkError as error:
             failed.append(str(error))
             click.echo(f"failed: {error}", err=True)
