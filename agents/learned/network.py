@@ -25,6 +25,7 @@ _KINDS = 5
 """The first movement features are its kind, one-hot; a padding row has none."""
 _POOL_SCALE = 0.25
 _RELATIONS = 4
+_WALK = PHASE_FEATURES.index("walk")
 
 
 class PhaseScorer(nn.Module):
@@ -34,7 +35,8 @@ class PhaseScorer(nn.Module):
         width: Units of the hidden layers.
 
     Attributes:
-        stay: (1,) bonus of the present phase, in the unit of the scores; not learned.
+        stay: (2,) bonus of the present phase, in the unit of the scores, and what comes to it for
+            every minute of the junction's longest walk; not learned.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -52,8 +54,9 @@ class PhaseScorer(nn.Module):
         self.worth = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.last = nn.Linear(width, 1)
         # Scores are learned from noisy trials and compared many times during a green: without a
-        # bonus, the first error in favour of a change would end it.
-        self.stay = nn.Parameter(torch.zeros(1), requires_grad=False)
+        # bonus, the first error in favour of a change would end it. Where walks bind the junction
+        # for long, such an error costs more.
+        self.stay = nn.Parameter(torch.zeros(2), requires_grad=False)
 
     def parts(
         self, movements: Tensor, phases: Tensor, serves: Tensor, only: Tensor | None = None
@@ -103,5 +106,7 @@ class PhaseScorer(nn.Module):
         Returns:
             (B, P) float32 scores, `CLOSED` where the mask is 0.
         """
-        scores = self.parts(movements, phases, serves).sum(dim=2) + self.stay * phases[:, :, 0]
+        longest_walk = phases[:, :, _WALK].amax(dim=1, keepdim=True)
+        bonus = (self.stay[0] + self.stay[1] * longest_walk) * phases[:, :, 0]
+        scores = self.parts(movements, phases, serves).sum(dim=2) + bonus
         return torch.where(mask > 0.5, scores, torch.full_like(scores, CLOSED))

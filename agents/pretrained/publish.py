@@ -1,11 +1,12 @@
 """Makes a shipped policy of a training run.
 
-python -m agents.pretrained.publish runs/universal universal [--mean] [--stay 0.5]
+python -m agents.pretrained.publish runs/universal universal [--mean] [--stay 0.1 0.8]
 
 With ``--mean``, of a run that began from the shipped weights: the mean of its weights and those
 that it began from, which forgets less of what these knew and is steadier than either (M. Wortsman
 et al., "Robust fine-tuning of zero-shot models", CVPR 2022). ``--stay`` sets the bonus
-of the present phase (`agents.learned.network.PhaseScorer`), to be chosen on streets for choosing.
+of the present phase, and what comes to it for a minute of the longest walk
+(`agents.learned.network.PhaseScorer`); both are to be chosen on streets for choosing.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ _OBSERVATIONS = 64
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("name", type=click.Choice(list(KNOWN)))
 @click.option("--mean", is_flag=True, help="Take the mean of its weights and the shipped ones.")
-@click.option("--stay", type=float, help="Bonus of the present phase. Default: the run's.")
-def main(run: Path, name: str, mean: bool, stay: float | None) -> None:
+@click.option(
+    "--stay", type=(float, float), help="Bonuses of the present phase. Default: the run's."
+)
+def main(run: Path, name: str, mean: bool, stay: tuple[float, float] | None) -> None:
     """Copy what is needed of RUN into the folder of shipped policy NAME."""
     scorer = load_run(run).scorer
     if mean:
@@ -40,7 +43,7 @@ def main(run: Path, name: str, mean: bool, stay: float | None) -> None:
             for key, value in scorer.state_dict().items():
                 value.lerp_(shipped[key], 0.5)
     if stay is not None:
-        scorer.stay.fill_(stay)
+        scorer.stay.copy_(torch.tensor(stay))
     observations = recorded_observations(run)
     policy = to_onnx(scorer, observations)
     check = compare(scorer, policy, observations)
