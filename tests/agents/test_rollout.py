@@ -163,10 +163,12 @@ def test_a_bonus_keeps_the_present_phase_where_it_is_open():
     open_ = torch.ones(3, 4)
     with torch.no_grad():
         bare = scorer(*seen, open_)
-        scorer.stay.fill_(50.0)
+        scorer.stay.copy_(torch.tensor([20.0, 60.0]))
         stays = scorer(*seen, open_)
         shut = scorer(*seen, 1.0 - phases[:, :, 0])
-    assert torch.allclose(stays - bare, 50.0 * phases[:, :, 0], atol=1e-4)
+    # More where the longest walk of the junction is longer.
+    walk = phases[:, :, PHASE_FEATURES.index("walk")].max(dim=1, keepdim=True).values
+    assert torch.allclose(stays - bare, (20.0 + 60.0 * walk) * phases[:, :, 0], atol=1e-4)
     assert stays.argmax(dim=1).tolist() == [0, 1, 2]
     assert all(row != column for row, column in enumerate(shut.argmax(dim=1).tolist()))
 
