@@ -4,29 +4,27 @@
 
 At every choice all open phases are tried out in copies of the simulation, and the cheapest is
 taken; after it the policy decides (`agents.learned.trials`). No controller can do that: it knows
-the very arrivals and every driver. What it gains tells how much better a policy could at most
-become by such choices, and which targets no detector allows. Exit status 0 says that the runs were
-made, whatever came out.
+the very arrivals and every driver. It is no bound: a better policy behind the choices would gain
+more. Exit status 0 says that the runs were made, whatever came out.
 """
 
 from __future__ import annotations
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import click
 
-from agents.learned.rollout import Rollout, RolloutTask, weights_of
+from agents.learned.rollout import RolloutTask, weights_of
 from agents.learned.run import roll_out
 from agents.pretrained import pretrained_run
 from agents.training import hyperparameters
+from agents.workers import local_workers
 from scenarios.demand import HELD_OUT_SEEDS
-from signals.errors import InputError, RunFolderError
+from signals.errors import InputError, SignalsError
 from signals.world import resolve
 
 
@@ -53,7 +51,7 @@ def foresee(
     """Run the policy as it is, then with foresight, and print what both lose."""
     try:
         world, scorer = resolve(scenario, period), pretrained_run(agent).scorer
-    except (InputError, RunFolderError) as error:
+    except InputError as error:
         raise click.UsageError(str(error)) from error
     values: dict[str, Any] = hyperparameters("lookahead", scenario) | {
         "compare_share": 1.0,
@@ -76,8 +74,11 @@ def foresee(
     seeing = [replace(task, behaviour="compare") for task in blind]
     found: dict[str, list[float]] = {"policy": [], "with foresight": []}
     click.echo(f"{scenario}, {world.period}: {days} held-out days, a decision every 5 s")
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        runs: list[Rollout] = list(pool.map(roll_out, [*blind, *seeing]))
+    try:
+        with local_workers(workers) as hands:
+            runs = hands.run(roll_out, [*blind, *seeing])
+    except SignalsError as error:
+        raise click.ClickException(str(error)) from error
     for number, run in enumerate(runs):
         found["policy" if number < days else "with foresight"].append(run.lost_veh_h)
     for name, lost in found.items():

@@ -248,7 +248,7 @@ def quality(
     revision = provenance()["git_revision"]
     total, used = 0, []
     versions = {agent: version_of(agent) for agent in chosen}
-    plan: list[tuple[Case, str, list[Job]]] = []
+    plan: list[tuple[str, list[Job]]] = []
     for case, request in orders:
         world = f"{request.worlds[case.period].content_hash}/{minutes or 'whole'}"
         missing = []
@@ -259,10 +259,10 @@ def quality(
             used.append(key)
             if key not in store.rows:
                 missing.append(job)
-        plan.append((case, world, missing))
-    done = total - sum(len(missing) for _, _, missing in plan)
+        plan.append((world, missing))
+    done = total - sum(len(missing) for _, missing in plan)
     click.echo(f"{done} of {total} runs are there already", err=True)
-    for _, world, missing in plan:
+    for world, missing in plan:
 
         def keep(result: RunResult, world: str = world) -> None:
             nonlocal done

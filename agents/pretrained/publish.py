@@ -3,7 +3,7 @@
 python -m agents.pretrained.publish runs/universal universal [--mean] [--stay 0.1 0.8]
 
 With ``--mean``, of a run that began from the shipped weights: the mean of its weights and those
-that it began from, which forgets less of what these knew and is steadier than either (M. Wortsman
+that it began from, which forgets less of what these knew (M. Wortsman
 et al., "Robust fine-tuning of zero-shot models", CVPR 2022). ``--stay`` sets the bonus
 of the present phase, and what comes to it for a minute of the longest walk
 (`agents.learned.network.PhaseScorer`); both are to be chosen on streets for choosing.

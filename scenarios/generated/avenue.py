@@ -2,7 +2,7 @@
 
 What makes such a junction hard is drawn into it: people take half a minute to cross, so that a
 phase once begun binds the junction for long, a pocket holds a few vehicles only, and all streams
-are about equally busy, at some 350 vehicles an hour and lane. All bounds are assumed.
+are about equally busy, at some 300 vehicles an hour and lane. All bounds are assumed.
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ def busy_volume_veh_h(
     low, high = 0.0, 20_000.0
     for _ in range(_HALVINGS):
         volume_veh_h = (low + high) / 2.0
-        plans = _plans(drawing, junctions, sequences, weights, volume_veh_h)
-        worst = _busiest(drawing, junctions, plans, weights, volume_veh_h)
+        ratios = _ratios(drawing, junctions, weights, volume_veh_h)
+        worst = _busiest(junctions, ratios, _plans(drawing, junctions, sequences, ratios))
         low, high = (low, volume_veh_h) if worst > drawing.busyness else (volume_veh_h, high)
     return round(low, 0)
 
@@ -104,7 +104,8 @@ def plans_of(
 ) -> tuple[Plan, ...]:
     """A plan for each light: a common cycle, Webster's splits, offsets of least delay."""
     sequences = _sequences(drawing, junctions, weights)
-    plans = _plans(drawing, junctions, sequences, weights, volume_veh_h)
+    ratios = _ratios(drawing, junctions, weights, volume_veh_h)
+    plans = _plans(drawing, junctions, sequences, ratios)
     if len(junctions) == 1 or len({plan.cycle_s for plan in plans}) != 1:
         return plans
     return _with_offsets(drawing, junctions, plans, weights, volume_veh_h)
@@ -123,16 +124,11 @@ def _plans(
     drawing: Drawing,
     junctions: Sequence[Junction],
     sequences: Sequence[tuple[Phase, ...]],
-    weights: Mapping[Turn, float],
-    volume_veh_h: float,
+    ratios: Sequence[Mapping[str, float]],
 ) -> tuple[Plan, ...]:
     designs = [
-        design_of(
-            junction,
-            group_ratios(junction, weights, volume_veh_h, drawing),
-            [frozenset(phase.groups) for phase in sequence],
-        )
-        for junction, sequence in zip(junctions, sequences, strict=True)
+        design_of(junction, own, [frozenset(phase.groups) for phase in sequence])
+        for junction, own, sequence in zip(junctions, ratios, sequences, strict=True)
     ]
     wanted = max(item.webster_s for item in designs)
     least = max(sum(item.minimum_splits_s) for item in designs)
@@ -148,26 +144,30 @@ def _plans(
 
     found = plans(cycle_s)
     while cycle_s + _STEP_S <= drawing.stretched_cycle_s and (
-        _busiest(drawing, junctions, found, weights, volume_veh_h) > drawing.busyness
+        _busiest(junctions, ratios, found) > drawing.busyness
     ):
         cycle_s += _STEP_S
         found = plans(cycle_s)
     return found
 
 
-def _busiest(
+def _ratios(
     drawing: Drawing,
     junctions: Sequence[Junction],
-    plans: Sequence[Plan],
     weights: Mapping[Turn, float],
     volume_veh_h: float,
+) -> list[dict[str, float]]:
+    return [group_ratios(junction, weights, volume_veh_h, drawing) for junction in junctions]
+
+
+def _busiest(
+    junctions: Sequence[Junction], ratios: Sequence[Mapping[str, float]], plans: Sequence[Plan]
 ) -> float:
     """Degree of saturation of the busiest group of all lights."""
     return max(
-        max(degrees_of(junction, group_ratios(junction, weights, volume_veh_h, drawing),
-                       plan).values())
-        for junction, plan in zip(junctions, plans, strict=True)
-    )  # fmt: skip
+        max(degrees_of(junction, own, plan).values())
+        for junction, own, plan in zip(junctions, ratios, plans, strict=True)
+    )
 
 
 def _with_offsets(
