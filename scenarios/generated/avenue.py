@@ -2,7 +2,7 @@
 
 What makes such a junction hard is drawn into it: people take half a minute to cross, so that a
 phase once begun binds the junction for long, a pocket holds a few vehicles only, and all streams
-are about equally busy, at some 300 vehicles an hour and lane. All bounds are assumed.
+are about equally busy, for an hour. All bounds are assumed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def avenue(name: GeneratedName, random: np.random.Generator, faults: tuple[str, 
     for leg in range(legs):
         wide = leg % 2 == 0
         angle = math.radians(90.0 * leg + turned + float(random.uniform(-8.0, 8.0)))
-        length_m, pocket_m = float(random.uniform(260.0, 420.0)), float(random.uniform(50.0, 100.0))
+        length_m, pocket_m = float(random.uniform(260.0, 420.0)), float(random.uniform(50.0, 170.0))
         rim, mouth = f"R{leg}", f"P{leg}"
         pocket = bool(random.random() < 0.75)
         nodes = {rim: length_m} | ({mouth: pocket_m} if pocket else {})
@@ -83,13 +83,15 @@ def avenue(name: GeneratedName, random: np.random.Generator, faults: tuple[str, 
         streets=tuple(streets),
         phasing=str(random.choice(["all", "some"])),  # type: ignore[arg-type]
         shared_left=False,
-        walkers_h=float(np.exp(random.uniform(math.log(60.0), math.log(1500.0)))),
+        walkers_h=float(np.exp(random.uniform(math.log(60.0), math.log(700.0)))),
         on_call=bool(random.random() < 0.15),
         right_on_red=bool(random.random() < 0.8),
-        busyness=float(random.uniform(0.5, 0.82)),
+        busyness=float(random.uniform(0.6, 0.85)),
         shape=str(random.choice(["flat", "peak", "rising", "falling"])),  # type: ignore[arg-type]
         heavy_share=float(random.uniform(0.0, 0.08)),
         faults=faults,
         buses_h=float(random.uniform(30.0, 150.0)) if bus_lanes else 0.0,
         stretched_cycle_s=int(random.choice(_LONGEST_CYCLES_S)),
+        # A jam that a policy makes for itself takes more than half an hour to show.
+        duration_s=3600,
     )

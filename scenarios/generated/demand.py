@@ -20,8 +20,7 @@ from scenarios.network import document, write_text
 from scenarios.vehicles import PEDESTRIAN_TYPE, SPEED_FACTOR_BOUNDS, VEHICLE_TYPES
 
 BEGIN_S: Final = 7 * 3600
-END_S: Final = BEGIN_S + 1800
-"""The run: half an hour of the morning."""
+"""The run begins in the morning."""
 
 _SHAPES: Final[dict[Shape, tuple[float, ...]]] = {
     "flat": (1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
@@ -93,6 +92,7 @@ class GeneratedDemand:
         return digest(
             self.drawing.text(),
             repr(self.volume_veh_h),
+            repr(self.drawing.duration_s),
             Path(__file__).read_text(encoding="utf-8"),
         )[:20]
 
@@ -169,7 +169,7 @@ class GeneratedDemand:
     def _moments(self, per_hour: float, random: np.random.Generator) -> NDArray[np.float64]:
         """Departures of a Poisson stream whose rate follows the shape."""
         shape = np.array(_SHAPES[self.drawing.shape])
-        step_s = (END_S - BEGIN_S) / len(shape)
+        step_s = self.drawing.duration_s / len(shape)
         moments = [
             BEGIN_S + step * step_s + random.uniform(0.0, step_s, random.poisson(mean))
             for step, mean in enumerate(per_hour * shape / shape.mean() * step_s / 3600.0)

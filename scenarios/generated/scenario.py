@@ -12,7 +12,7 @@ import numpy as np
 
 from scenarios.cache import cache_folder, cached_file, digest
 from scenarios.catalog import SUMO_OPTIONS
-from scenarios.generated.demand import BEGIN_S, END_S, GeneratedDemand, turn_weights
+from scenarios.generated.demand import BEGIN_S, GeneratedDemand, turn_weights
 from scenarios.generated.drawing import draw
 from scenarios.generated.names import GeneratedName, parse
 from scenarios.generated.net import build_net
@@ -107,7 +107,7 @@ class GeneratedScenario:
         """
         if name not in (None, PERIOD):
             raise UnknownNameError("period", str(name), (PERIOD,))
-        return PERIOD, ImportedPeriod(begin_s=BEGIN_S, end_s=END_S)
+        return PERIOD, ImportedPeriod(begin_s=BEGIN_S, end_s=BEGIN_S + self.drawing.duration_s)
 
     def plans(self, period: str | None) -> tuple[Plan, ...]:
         """The plan of every light."""
@@ -130,7 +130,7 @@ class GeneratedScenario:
             net_file=self.net_file,
             additional_files=(),
             begin_s=BEGIN_S,
-            end_s=END_S,
+            end_s=BEGIN_S + self.drawing.duration_s,
             routes=demand.file,
             sumo_options=SUMO_OPTIONS,
             content_hash=digest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from scenarios.generated.names import GeneratedName
@@ -64,6 +64,7 @@ class Drawing:
         buses_h: Buses an hour on each street with a bus lane.
         stretched_cycle_s: Where walks fill the cycle, Webster's leaves the left turns too little: a
             plan is lengthened until no group is busier than ``busyness``, at most to this.
+        duration_s: How long it is run.
     """
 
     name: GeneratedName
@@ -81,6 +82,8 @@ class Drawing:
     faults: tuple[str, ...]
     buses_h: float = 0.0
     stretched_cycle_s: int = 0
+    # Nets and plans, which are kept under the text of a drawing, are the same for any duration.
+    duration_s: int = field(default=1800, repr=False)
 
     def into(self, light: str) -> tuple[Street, ...]:
         """Streets that lead to a light."""

@@ -83,6 +83,10 @@ def test_avenues_have_crosswalks_pockets_and_bus_lanes():
     assert {group.kind for group in junction.groups} == {"vehicle", "bus", "pedestrian"}
     lengths_m = {lane.id: lane.zone[0].end_m - lane.zone[0].start_m for lane in junction.lanes}
     assert min(lengths_m.values()) < 100.0 and all(len(lane.zone) for lane in junction.lanes)
+    # An hour, where the others take half of one.
+    assert world.end_s - world.begin_s == 3600
+    other = fresh("generated:junction:12").world(None)
+    assert other.end_s - other.begin_s == 1800
     result = run_job(Job("generated:avenue:4", None, "fixed_time", 1, duration_s=600))
     assert result.metrics.vehicles > 300 and result.metrics.pedestrian_delay_s
 
