@@ -127,14 +127,16 @@ class LookaheadLearner:
             [{name: item.seen[name][row] for name in _NAMES} for row in range(len(item))],
             self._sizes.maxima,
         )
-        regret = (item.costs_s - np.nanmin(item.costs_s, axis=1, keepdims=True)) / item.usual_s
+        regret = item.costs_s - np.nanmin(item.costs_s, axis=1, keepdims=True)
+        regret /= item.usual_s[:, None]
         size = len(self._regret)
         places = (self._at + np.arange(len(item))) % size
         for name in _NAMES:
             self._seen[name][places] = batch[name]
         self._regret[places] = np.nan
         self._regret[places, : regret.shape[1]] = regret
-        worth = (np.nanmean(item.parts_s, axis=1, keepdims=True) - item.parts_s) / item.usual_s
+        worth = np.nanmean(item.parts_s, axis=1, keepdims=True) - item.parts_s
+        worth /= item.usual_s[:, None, None]
         worth = np.nan_to_num(worth).clip(-_MOST_WORTH, _MOST_WORTH)
         self._parts[places] = 0.0
         self._parts[places, : worth.shape[1], : worth.shape[2]] = worth

@@ -40,14 +40,16 @@ class Comparisons:
         parts_s: (moments, phases, groups) the same by signal group of the junction, without the
             neighbours.
         group_of: (movements,) int64 signal group of each movement.
-        usual_s: What they lose in `USUAL_S` on average.
+        usual_s: (moments,) what they usually lose in `USUAL_S`: the geometric mean of what they
+            lose on average of the run and what they lose until the horizon. By the run alone,
+            nothing would matter before a jam, by the moment alone, little would matter much.
     """
 
     seen: dict[str, NDArray[np.float32]]
     costs_s: NDArray[np.float32]
     parts_s: NDArray[np.float32]
     group_of: NDArray[np.int64]
-    usual_s: float
+    usual_s: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.costs_s)
@@ -58,7 +60,8 @@ class Trials:
 
     Args:
         run: The run; its task's values hold ``compare_share``, ``compare_phases``,
-            ``compare_horizon_s`` and ``compare_follow``.
+            ``compare_horizon_s`` and ``compare_follow``, and may hold ``led_runs`` and
+            ``led_share``.
     """
 
     def __init__(self, run: Run) -> None:
@@ -72,6 +75,10 @@ class Trials:
             for item in run.episode.junctions
         ]
         self._follow = float(values["compare_follow"])
+        led_runs = float(values.get("led_runs", 0.0))
+        if led_runs and run.random.random() < led_runs:
+            # A policy that jams a junction never sees what it is like to hold it at capacity.
+            self._share, self._follow = float(values["led_share"]), 1.0
         junctions = [item.junction for item in run.episode.junctions]
         self._rows = [
             np.concatenate(
@@ -85,6 +92,7 @@ class Trials:
         self.simulated_s = 0.0
         self._seen: list[list[dict[str, NDArray[np.float32]]]] = [[] for _ in junctions]
         self._parts: list[list[NDArray[np.float32]]] = [[] for _ in junctions]
+        self._seconds: list[list[float]] = [[] for _ in junctions]
 
     def compare(
         self,
@@ -119,6 +127,7 @@ class Trials:
             return usual
         self._seen[index].append({name: array.copy() for name, array in seen.items()})
         self._parts[index].append(parts)
+        self._seconds[index].append(self._tried_s(index))
         return int(np.nanargmin(costs)) if run.random.random() < self._follow else usual
 
     def _parts_s(self, index: int, phase: int, wishes: list[int | None]) -> NDArray[np.float64]:
@@ -136,15 +145,18 @@ class Trials:
             finally:
                 # No clean-up of any kind: all of it belongs to the parent.
                 os._exit(0)
-        self.simulated_s += min(
-            self._horizons_s[index], self._run.world.end_s - self._run.episode.clock_s
-        )
+        self.simulated_s += self._tried_s(index)
         os.close(write)
         with os.fdopen(read, "rb") as stream:
             data = stream.read()
         os.waitpid(child, 0)
         count = len(self._rows[index])
         return np.frombuffer(data) if len(data) == 8 * count else np.full(count, np.nan)
+
+    def _tried_s(self, index: int) -> float:
+        """Seconds until the horizon, or until the run ends."""
+        run = self._run
+        return min(float(self._horizons_s[index]), run.world.end_s - run.episode.clock_s)
 
     def _lost_s(self, index: int, wishes: list[int | None]) -> NDArray[np.float64]:
         """Runs in the child, which may change everything."""
@@ -172,13 +184,16 @@ class Trials:
                 continue
             parts, members = np.stack(kept), run.pending[index].members
             lost_s = -run.lost_parts[self._rows[index]].sum() * run.lost_scale_s
+            costs = parts.sum(axis=2)
+            then_s = np.nanmean(costs, axis=1) * USUAL_S / np.maximum(self._seconds[index], USUAL_S)
+            usual_s = np.sqrt(max(float(lost_s) / intervals, 1.0) * np.maximum(then_s, 1.0))
             found.append(
                 Comparisons(
                     {name: np.stack([row[name] for row in seen]) for name in seen[0]},
-                    parts.sum(axis=2),
+                    costs,
                     parts[:, :, : members.shape[1]],
                     members.argmax(axis=1),
-                    max(float(lost_s) / intervals, 1.0),
+                    usual_s.astype(np.float32),
                 )
             )
         return found

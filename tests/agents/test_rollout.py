@@ -180,7 +180,14 @@ def test_phases_are_tried_out_from_the_same_moment():
     first, second = (roll_out(task(behaviour="compare", **changes)) for _ in range(2))
     same(first, second)
     found, again = first.comparisons[0], second.comparisons[0]
-    assert len(found) > 3 and found.usual_s > 0
+    assert len(found) > 3
+    # What is usually lost grows with the root of what is lost until the horizon, which the end of
+    # the run cuts for the last moments.
+    early = slice(0, len(found) // 2)
+    until = np.nanmean(found.costs_s, axis=1)
+    assert np.ptp(until[early]) > 0.0
+    shares = found.usual_s[early] ** 2 / until[early]
+    assert np.allclose(shares, shares[0], rtol=1e-3)
     assert np.array_equal(found.costs_s, again.costs_s, equal_nan=True)
     tried = np.isfinite(found.costs_s)
     assert ((tried.sum(axis=1) >= 2) & (tried.sum(axis=1) <= 3)).all()
@@ -191,6 +198,22 @@ def test_phases_are_tried_out_from_the_same_moment():
     assert np.allclose(found.parts_s.sum(axis=2), found.costs_s, equal_nan=True)
     assert found.parts_s.shape[2] > found.group_of.max()
     assert (np.nanmax(found.costs_s, axis=1) > np.nanmin(found.costs_s, axis=1)).mean() > 0.5
+
+
+def test_a_led_run_takes_the_best_of_what_it_tries():
+    changes = {
+        "compare_share": 0.0, "compare_phases": 2, "compare_horizon_s": 10, "compare_follow": 0.0,
+    }  # fmt: skip
+    assert not roll_out(task(behaviour="compare", **changes)).comparisons
+    led = roll_out(task(behaviour="compare", led_runs=1.0, led_share=1.0, **changes))
+    choices, tried = led.trajectories[0], led.comparisons[0]
+    rows = [
+        next(row for row, one in enumerate(choices.seen["phases"]) if np.array_equal(one, seen))
+        for seen in tried.seen["phases"]
+    ]
+    assert len(set(rows)) > 0.9 * len(choices)
+    best = np.nanargmin(tried.costs_s, axis=1)
+    assert (choices.actions[rows] == best).mean() > 0.9
 
 
 @pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="/proc tells of open files")
