@@ -62,7 +62,12 @@ class LookaheadLearner:
         # Rows of padding belong to one group more, which is never compared.
         self._group_of = np.full((size, sizes.maxima.movements), sizes.groups, dtype=np.int16)
         self._scorer = PhaseScorer(int(values["width"]))
-        if first is not None:
+        if first is None:
+            with torch.no_grad():
+                bonuses = [float(values["stay_bonus"]), float(values["stay_bonus_walk"])]
+                self._scorer.stay.copy_(torch.tensor(bonuses))
+                self._scorer.lean.fill_(float(values["plan_bonus_walk"]))
+        else:
             self._scorer.load_state_dict(first.state_dict())
         self._mean = deepcopy(self._scorer)
         self._optimizer = torch.optim.AdamW(

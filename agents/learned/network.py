@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from signals.observation import MOVEMENT_FEATURES, PHASE_FEATURES
+from signals.features import MOVEMENT_FEATURES, PHASE_FEATURES
 
 CLOSED = -1e9
 """Score of a phase that the guard would not grant."""
@@ -26,6 +26,9 @@ _KINDS = 5
 _POOL_SCALE = 0.25
 _RELATIONS = 4
 _WALK = PHASE_FEATURES.index("walk")
+_PLAN_DUE = PHASE_FEATURES.index("plan_due")
+_QUEUE = MOVEMENT_FEATURES.index("queue")
+_STREAMS = [MOVEMENT_FEATURES.index(name) for name in ("through", "left", "uturn")]
 
 
 class PhaseScorer(nn.Module):
@@ -37,6 +40,8 @@ class PhaseScorer(nn.Module):
     Attributes:
         stay: (2,) bonus of the present phase, in the unit of the scores, and what comes to it for
             every minute of the junction's longest walk; not learned.
+        lean: () bonus of the phase that the plan serves now, for every minute of the longest walk,
+            where every queue is as long as is seen; less with shorter ones. Not learned.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -57,6 +62,9 @@ class PhaseScorer(nn.Module):
         # bonus, the first error in favour of a change would end it. Where walks bind the junction
         # for long, such an error costs more.
         self.stay = nn.Parameter(torch.zeros(2), requires_grad=False)
+        # A saturated junction loses for as long as its queues last, which is longer than any trial:
+        # there, the plan's splits are worth more than what was learned from trials.
+        self.lean = nn.Parameter(torch.zeros(()), requires_grad=False)
 
     def parts(
         self, movements: Tensor, phases: Tensor, serves: Tensor, only: Tensor | None = None
@@ -107,6 +115,10 @@ class PhaseScorer(nn.Module):
             (B, P) float32 scores, `CLOSED` where the mask is 0.
         """
         longest_walk = phases[:, :, _WALK].amax(dim=1, keepdim=True)
-        bonus = (self.stay[0] + self.stay[1] * longest_walk) * phases[:, :, 0]
-        scores = self.parts(movements, phases, serves).sum(dim=2) + bonus
+        stay = (self.stay[0] + self.stay[1] * longest_walk) * phases[:, :, 0]
+        streams = movements[:, :, _STREAMS].sum(dim=2)
+        queued = (streams * movements[:, :, _QUEUE]).sum(dim=1, keepdim=True)
+        full = queued / streams.sum(dim=1, keepdim=True).clamp(min=1.0)
+        lean = self.lean * longest_walk * full * phases[:, :, _PLAN_DUE]
+        scores = self.parts(movements, phases, serves).sum(dim=2) + stay + lean
         return torch.where(mask > 0.5, scores, torch.full_like(scores, CLOSED))

@@ -173,6 +173,27 @@ def test_a_bonus_keeps_the_present_phase_where_it_is_open():
     assert all(row != column for row, column in enumerate(shut.argmax(dim=1).tolist()))
 
 
+def test_the_phase_of_the_plan_counts_for_more_the_longer_the_queues():
+    """Padding rows, right turns and people who wait are no queue."""
+    scorer = PhaseScorer(16).eval()
+    movements, phases = (
+        torch.zeros(2, 5, len(MOVEMENT_FEATURES)),
+        torch.zeros(2, 3, len(PHASE_FEATURES)),
+    )
+    for row, kind in enumerate(("through", "left", "right", "pedestrian")):
+        movements[:, row, MOVEMENT_FEATURES.index(kind)] = 1.0
+    movements[1, :, MOVEMENT_FEATURES.index("queue")] = torch.tensor([0.8, 0.4, 1.0, 1.0, 1.0])
+    phases[:, 2, PHASE_FEATURES.index("walk")] = 0.5
+    phases[:, 1, PHASE_FEATURES.index("plan_due")] = 1.0
+    seen = (movements, phases, torch.ones(2, 3, 5))
+    with torch.no_grad():
+        bare = scorer(*seen, torch.ones(2, 3))
+        scorer.lean.fill_(10.0)
+        gained = scorer(*seen, torch.ones(2, 3)) - bare
+    expected = torch.tensor([[0.0, 0.0, 0.0], [0.0, 10.0 * 0.5 * 0.6, 0.0]])
+    assert torch.allclose(gained, expected, atol=1e-5)
+
+
 def test_phases_are_tried_out_from_the_same_moment():
     changes = {
         "compare_share": 0.5, "compare_phases": 3, "compare_horizon_s": 30, "compare_follow": 0.5,
