@@ -60,8 +60,8 @@ class Trials:
 
     Args:
         run: The run; its task's values hold ``compare_share``, ``compare_phases``,
-            ``compare_horizon_s`` and ``compare_follow``, and may hold ``led_runs`` and
-            ``led_share``.
+            ``compare_horizon_s`` and ``compare_follow``, and may hold ``led_runs``,
+            ``led_share`` and ``trials_s``.
     """
 
     def __init__(self, run: Run) -> None:
@@ -79,6 +79,12 @@ class Trials:
         if led_runs and run.random.random() < led_runs:
             # A policy that jams a junction never sees what it is like to hold it at capacity.
             self._share, self._follow = float(values["led_share"]), 1.0
+        most_s = float(values.get("trials_s", 0.0))
+        if most_s:
+            # One long run of a busy net would otherwise keep a whole round waiting.
+            choices = (run.world.end_s - run.world.begin_s) / run.interval_s
+            whole_s = choices * self._most * sum(self._horizons_s)
+            self._share = min(self._share, most_s / whole_s)
         junctions = [item.junction for item in run.episode.junctions]
         self._rows = [
             np.concatenate(

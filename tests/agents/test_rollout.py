@@ -221,6 +221,17 @@ def test_phases_are_tried_out_from_the_same_moment():
     assert (np.nanmax(found.costs_s, axis=1) > np.nanmin(found.costs_s, axis=1)).mean() > 0.5
 
 
+def test_a_run_tries_out_no_more_than_it_may():
+    changes = {
+        "compare_share": 1.0, "compare_phases": 3, "compare_horizon_s": 10, "compare_follow": 0.0,
+    }  # fmt: skip
+    free, bound = (
+        roll_out(task(behaviour="compare", trials_s=most_s, **changes)) for most_s in (0, 3000)
+    )
+    tried_s = [found.simulated_s - 240 for found in (free, bound)]
+    assert tried_s[0] > 2 * 3000 and 0 < tried_s[1] <= 3000
+
+
 def test_a_led_run_takes_the_best_of_what_it_tries():
     changes = {
         "compare_share": 0.0, "compare_phases": 2, "compare_horizon_s": 10, "compare_follow": 0.0,
