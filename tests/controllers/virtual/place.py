@@ -89,7 +89,9 @@ class Line:
             timeout=20,
             check=False,
         )
-        return done.returncode, (done.stdout + done.stderr).strip()
+        # net-snmp says so when it is used for the first time on a machine.
+        told = [row for row in done.stderr.splitlines() if "Created directory" not in row]
+        return done.returncode, "\n".join([done.stdout.strip(), *told]).strip()
 
 
 @contextmanager
