@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from signals.features import MOVEMENT_FEATURES, PHASE_FEATURES
+from signals.sight import KINDS
 
 CLOSED = -1e9
 """Score of a phase that the guard would not grant."""
@@ -28,7 +29,7 @@ _RELATIONS = 4
 _WALK = PHASE_FEATURES.index("walk")
 _PLAN_DUE = PHASE_FEATURES.index("plan_due")
 _QUEUE = MOVEMENT_FEATURES.index("queue")
-_STREAMS = [MOVEMENT_FEATURES.index(name) for name in ("through", "left", "uturn")]
+_STREAMS = [MOVEMENT_FEATURES.index(name) for name in KINDS]
 
 
 class PhaseScorer(nn.Module):
@@ -63,7 +64,7 @@ class PhaseScorer(nn.Module):
         # for long, such an error costs more.
         self.stay = nn.Parameter(torch.zeros(2), requires_grad=False)
         # A saturated junction loses for as long as its queues last, which is longer than any trial:
-        # there, the plan's splits are worth more than what was learned from trials.
+        # there, what was learned from trials is trusted less.
         self.lean = nn.Parameter(torch.zeros(()), requires_grad=False)
 
     def parts(
