@@ -16,12 +16,16 @@ from agents.classical.cycle import lost_times_s, timing
 from agents.classical.stages import stages
 from signals import capacity
 from signals.junction import Junction
+from signals.lights import GREEN
 from signals.observation import Observation
 from signals.plan import Plan
 
 _HIDDEN_DEMAND = 1.15
-"""Demand over what is served of a movement whose queue seldom clears (assumed)."""
-_SMOOTHING = 0.05
+"""Demand over what is served of a movement whose queue outlasts most greens (assumed)."""
+_LEAST_SATURATION = 0.7
+"""Least saturation flow that is believed, as a share of KHCM's (assumed)."""
+_SMOOTHING = 0.3
+"""Weight of the last green in whether queues outlast greens (assumed)."""
 
 
 class Webster:
@@ -32,7 +36,7 @@ class Webster:
         plan: Gives the order of phases, and the timing until volumes are known.
         window_s: Volumes are counted over this long (s).
         heavy_share: Share of buses and trucks for the saturation flow (assumed).
-        max_cycle_s: Longest cycle (s).
+        max_cycle_s: Longest cycle (s), where the plan's own is not longer.
         saturation_goal: Degree of saturation that no phase should exceed.
     """
 
@@ -46,12 +50,12 @@ class Webster:
         window_s: int = 900,
         heavy_share: float = 0.1,
         max_cycle_s: int = 145,
-        saturation_goal: float = 0.7,
+        saturation_goal: float = 0.6,
     ) -> None:
         self._junction = junction
         self._stages = stages(junction, plan)
         self._window_s = window_s
-        self._max_cycle_s = max_cycle_s
+        self._max_cycle_s = max(max_cycle_s, sum(stage.split_s for stage in self._stages))
         self._saturation_goal = saturation_goal
         width = {lane.id: lane.width_m for lane in junction.lanes}
         self._saturation = np.array(
@@ -64,6 +68,9 @@ class Webster:
                 or 1.0
                 for movement in junction.movements
             ]
+        )
+        self._groups = np.array(
+            [junction.group_index[movement.group] for movement in junction.movements]
         )
         self._rows = {
             group.id: [
@@ -78,7 +85,11 @@ class Webster:
     def reset(self, seed: int) -> None:
         """Forget the counted volumes."""
         self._counts: deque[tuple[float, NDArray[np.float64]]] = deque()
-        self._standing = np.zeros(len(self._junction.movements))
+        self._outlasting = np.zeros(len(self._junction.movements))
+        self._green = np.zeros(len(self._junction.movements), dtype=np.bool_)
+        self._green_since_s = np.zeros(len(self._junction.movements))
+        self._passed_before = np.zeros(len(self._junction.movements))
+        self._observed = self._saturation.copy()
         self._splits = [stage.split_s for stage in self._stages]
         self._begun_s: float | None = None
         self.cycle_s = sum(self._splits)
@@ -87,10 +98,9 @@ class Webster:
         """The phase whose turn it is in the present cycle."""
         if not self._counts or clock_s - self._counts[-1][0] >= 10.0:
             self._counts.append((clock_s, observation.measures.passed.copy()))
-            jammed = observation.measures.far_stopped > 0
-            self._standing += _SMOOTHING * (jammed - self._standing)
             while clock_s - self._counts[0][0] > self._window_s:
                 self._counts.popleft()
+        self._watch(observation, clock_s)
         if self._begun_s is None:
             self._begun_s = clock_s
         position = clock_s - self._begun_s
@@ -103,6 +113,23 @@ class Webster:
             position -= split_s
         return self._stages[-1].phase
 
+    def _watch(self, observation: Observation, clock_s: float) -> None:
+        """Which queues outlast their green, and what they discharge at then."""
+        green = np.array(observation.state.indications)[self._groups] == GREEN
+        begun, ended = green & ~self._green, self._green & ~green
+        passed = observation.measures.passed
+        left = observation.measures.far_stopped > 0
+        self._outlasting[ended] += _SMOOTHING * (left[ended] - self._outlasting[ended])
+        # A discharge far below KHCM's is that of a queue held up by something else than its light.
+        green_s = np.maximum(clock_s - self._green_since_s, 1.0)
+        rate = (passed - self._passed_before) * 3600.0 / green_s
+        rate = np.clip(rate, _LEAST_SATURATION * self._saturation, self._saturation)
+        full = ended & left
+        self._observed[full] += _SMOOTHING * (rate[full] - self._observed[full])
+        self._passed_before[begun] = passed[begun]
+        self._green_since_s[begun] = clock_s
+        self._green = green
+
     def _retime(self) -> None:
         first_s, first = self._counts[0]
         last_s, last = self._counts[-1]
@@ -111,10 +138,7 @@ class Webster:
         flow = (last - first) * 3600.0 / (last_s - first_s)
         ratios = []
         lost = lost_times_s(self._junction, self._stages)
-        for stage, split_s, lost_s in zip(self._stages, self._splits, lost, strict=True):
-            # A queue that never clears hides its demand: it needs more than it has, whatever the
-            # saturation flow may be.
-            has = max(split_s - lost_s, 1.0) / self.cycle_s
+        for stage in self._stages:
             # A group's need is met in all its turns together: shared by their number.
             need = 0.0
             for group in self._junction.phases[stage.phase].groups:
@@ -122,9 +146,9 @@ class Webster:
                     group in self._junction.phases[other.phase].groups for other in self._stages
                 )
                 for row in self._rows[group]:
-                    ratio = capacity.flow_ratio(float(flow[row]), float(self._saturation[row]))
-                    if self._standing[row] > 0.5:
-                        ratio = _HIDDEN_DEMAND * max(ratio, has * turns)
+                    ratio = capacity.flow_ratio(float(flow[row]), float(self._observed[row]))
+                    if self._outlasting[row] > 0.5:
+                        ratio *= _HIDDEN_DEMAND
                     need = max(need, ratio / turns)
             ratios.append(need)
         shortest = [stage.shortest_s for stage in self._stages]
