@@ -38,6 +38,13 @@ class Webster:
         heavy_share: Share of buses and trucks for the saturation flow (assumed).
         max_cycle_s: Longest cycle (s), where the plan's own is not longer.
         saturation_goal: Degree of saturation that no phase should exceed.
+
+    Attributes:
+        splits_s: Of the present cycle, in the order of the plan (s).
+        cycle_s: Their sum (s).
+        outlasting: (movements,) how often its queue outlasts its green, 0 to 1, of late.
+        saturation_veh_h: (movements,) saturation flow: KHCM's, or what queues that outlast their
+            green were seen to discharge at.
     """
 
     name = "webster"
@@ -85,14 +92,14 @@ class Webster:
     def reset(self, seed: int) -> None:
         """Forget the counted volumes."""
         self._counts: deque[tuple[float, NDArray[np.float64]]] = deque()
-        self._outlasting = np.zeros(len(self._junction.movements))
+        self.outlasting = np.zeros(len(self._junction.movements))
         self._green = np.zeros(len(self._junction.movements), dtype=np.bool_)
         self._green_since_s = np.zeros(len(self._junction.movements))
         self._passed_before = np.zeros(len(self._junction.movements))
-        self._observed = self._saturation.copy()
-        self._splits = [stage.split_s for stage in self._stages]
+        self.saturation_veh_h = self._saturation.copy()
+        self.splits_s = [stage.split_s for stage in self._stages]
         self._begun_s: float | None = None
-        self.cycle_s = sum(self._splits)
+        self.cycle_s = sum(self.splits_s)
 
     def decide(self, observation: Observation, clock_s: float) -> int:
         """The phase whose turn it is in the present cycle."""
@@ -107,7 +114,7 @@ class Webster:
         if position >= self.cycle_s:
             self._begun_s, position = clock_s, 0.0
             self._retime()
-        for stage, split_s in zip(self._stages, self._splits, strict=True):
+        for stage, split_s in zip(self._stages, self.splits_s, strict=True):
             if position < split_s:
                 return stage.phase
             position -= split_s
@@ -119,13 +126,13 @@ class Webster:
         begun, ended = green & ~self._green, self._green & ~green
         passed = observation.measures.passed
         left = observation.measures.far_stopped > 0
-        self._outlasting[ended] += _SMOOTHING * (left[ended] - self._outlasting[ended])
+        self.outlasting[ended] += _SMOOTHING * (left[ended] - self.outlasting[ended])
         # A discharge far below KHCM's is that of a queue held up by something else than its light.
         green_s = np.maximum(clock_s - self._green_since_s, 1.0)
         rate = (passed - self._passed_before) * 3600.0 / green_s
         rate = np.clip(rate, _LEAST_SATURATION * self._saturation, self._saturation)
         full = ended & left
-        self._observed[full] += _SMOOTHING * (rate[full] - self._observed[full])
+        self.saturation_veh_h[full] += _SMOOTHING * (rate[full] - self.saturation_veh_h[full])
         self._passed_before[begun] = passed[begun]
         self._green_since_s[begun] = clock_s
         self._green = green
@@ -146,8 +153,8 @@ class Webster:
                     group in self._junction.phases[other.phase].groups for other in self._stages
                 )
                 for row in self._rows[group]:
-                    ratio = capacity.flow_ratio(float(flow[row]), float(self._observed[row]))
-                    if self._outlasting[row] > 0.5:
+                    ratio = capacity.flow_ratio(float(flow[row]), float(self.saturation_veh_h[row]))
+                    if self.outlasting[row] > 0.5:
                         ratio *= _HIDDEN_DEMAND
                     need = max(need, ratio / turns)
             ratios.append(need)
@@ -160,7 +167,7 @@ class Webster:
                 maximum_s=max(self._max_cycle_s, sum(shortest)),
             )
         )
-        self.cycle_s, self._splits = timing(
+        self.cycle_s, self.splits_s = timing(
             ratios,
             shortest,
             lost,

@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.classical import DegreeOfSaturation, MaxPressure, MaxWave, Sotl, make
+from agents.classical import DegreeOfSaturation, MaxPressure, MaxWave, Sotl, Webster, make
 from agents.classical.coordination import Coordination
-from agents.classical.cycle import timing
+from agents.classical.cycle import lost_times_s, timing
 from agents.classical.profile import Profile
 from agents.classical.search import Problem, best_schedule, departures
+from agents.classical.stages import stages
 from signals import capacity
 from signals.guard import Guard
 from tests.verification.crossing import (
@@ -237,6 +238,45 @@ def test_degree_of_saturation_moves_a_little_each_cycle() -> None:
             assert abs(sum(agent.splits_s) - sum(before)) <= 5
             before = list(agent.splits_s)
     assert agent.splits_s[0] > 2 * agent.splits_s[1]
+
+
+@pytest.mark.parametrize(
+    "flows", [[0.22, 0.11], [0.13, 0.13, 0.08], [0.14, 0.07, 0.08, 0.06]], ids=len
+)
+def test_webster_shares_green_by_flow_ratios(flows: list[float]) -> None:
+    """Counted volumes give Webster's shares, though every queue fills its zone at red."""
+    junction = crossing(len(flows))
+    agent = Webster(junction, plan_of(junction, 40))
+    place = Crossing(junction, agent, flows)
+    for _ in range(7200):
+        place.second()
+    lost_s = lost_times_s(junction, stages(junction, plan_of(junction, 40)))
+    greens = np.array(agent.splits_s) - np.array(lost_s)
+    share = np.array(flows) / sum(flows) * greens.sum()
+    assert np.abs(greens - share).max() <= 0.05 * agent.cycle_s
+    assert place.queue.max() < 25.0
+
+
+def test_webster_sees_that_counts_hide_demand_only_where_queues_outlast_green() -> None:
+    """One street gets half of what comes and empties at its own saturation flow."""
+    junction = crossing(2)
+    flows = [0.36, 0.07]
+    agent = Webster(junction, plan_of(junction, 60), max_cycle_s=120)
+    by_manual = agent.saturation_veh_h.copy()
+    place = Crossing(junction, agent, flows)
+    filled_at_red = False
+    for _ in range(600):
+        place.second()
+        filled_at_red |= bool(place.queue[1] > 50 / 7.5)
+    assert filled_at_red
+    assert agent.outlasting[0] > 0.5
+    assert agent.outlasting[1] == 0.0
+    assert agent.saturation_veh_h[0] < 0.5 * (by_manual[0] + 3600 * SATURATION_VEH_S)
+    assert agent.saturation_veh_h[1] == by_manual[1]
+    for _ in range(3000):
+        place.second()
+    assert agent.splits_s[0] > 3 * agent.splits_s[1]
+    assert place.queue[0] < 25.0
 
 
 # --- Max pressure on a store-and-forward model ---------------------------------------------------
