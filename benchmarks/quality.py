@@ -10,7 +10,8 @@ classical agents and SUMO's own programs (``sumo:...``, which do not pass throug
 `--agents` takes whatever ``signals evaluate`` takes: run folders, bundles, shipped policies.
 
 The folder keeps every finished run in ``runs.jsonl``; the same command goes on where it stopped,
-and judges anew what has changed since: a site, or a learned policy.
+and judges anew what has changed since: a site, or a learned policy. Whose code has changed is told
+with ``--again``. The runs behind the committed table are in ``benchmarks/judged``.
 The table is written to ``quality.md`` with the command and versions, and as ``quality.json``.
 """
 
@@ -90,12 +91,20 @@ class Store:
         self._file = folder / "runs.jsonl"
         self.rows: dict[tuple[str, str, str, int, str], dict[str, Any]] = {}
         if self._file.is_file():
-            for line in self._file.read_text(encoding="utf-8").splitlines():
+            text = self._file.read_text(encoding="utf-8")
+            if text and not text.endswith("\n"):
+                with self._file.open("a", encoding="utf-8") as stream:
+                    stream.write("\n")  # what comes next is a line of its own
+            for line in text.splitlines():
                 try:
                     row = json.loads(line)
                 except ValueError:
                     continue  # the line that was being written when the last run was stopped
                 self.rows[_key(row)] = row
+
+    def forget(self, agents: Sequence[str]) -> None:
+        """Take the runs of these agents for unmade, until they are made again."""
+        self.rows = {key: row for key, row in self.rows.items() if row["agent"] not in agents}
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a run."""
@@ -223,6 +232,7 @@ def _names(text: str, default: Sequence[str]) -> list[str]:
 @click.option(
     "--agents", default="", help="Comma-separated. Default: every classical one and SUMO's own."
 )
+@click.option("--again", default="", help="Comma-separated agents whose kept runs are made anew.")
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--minutes", type=click.FloatRange(min=1), help="End each run early (a trial).")
@@ -231,18 +241,26 @@ def quality(
     sites: str,
     periods: str,
     agents: str,
+    again: str,
     seeds: int,
     workers: int,
     minutes: float | None,
 ) -> None:
     """Run what is missing, then write the table."""
     chosen = _names(agents, (*NAMES, *PEERS))
+    anew = _names(again, ())
+    unknown = [name for name in anew if name not in chosen]
+    if unknown:
+        raise click.UsageError(
+            f"--again {unknown[0]}: not among the agents; allowed: {', '.join(chosen)}"
+        )
     days = range(HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.start + seeds)
     failed: list[str] = []
     try:
         cases = cases_of(_names(sites, names()), _names(periods, ()))
         orders = [(case, _request(case, chosen, days, minutes)) for case in cases]
         store = Store(out)
+        store.forget(anew)
     except (InputError, OSError) as error:
         raise click.UsageError(str(error)) from error
     revision = provenance()["git_revision"]
