@@ -1,4 +1,4 @@
-"""Puts the page together: words, tables and drawings from an evaluation, into one HTML file.
+"""Puts the page together: words, tables and figures from an evaluation, into one HTML file.
 
 The page fetches nothing: styles, drawings and charts are in it. What the judgement is based on and
 what was assumed stands at its end; a verdict of "worse" is printed like one of "better".
@@ -6,64 +6,46 @@ what was assumed stands at its end; a verdict of "worse" is printed like one of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from agents.classical import NAMES
 from agents.evaluation.report import charts
-from agents.evaluation.report.drawing import (
-    Ground,
-    phase_drawing,
-    phase_ground,
-    plan_drawing,
-    read_ground,
+from agents.evaluation.report.drawing import phase_ground, plan_drawing
+from agents.evaluation.report.figures import (
+    delay_chart,
+    learning_curve,
+    line_styles,
+    phase_figures,
+    queue_charts,
+    timelines,
 )
+from agents.evaluation.report.ground import read_ground
 from agents.evaluation.report.smallprint import small_print, training_facts
 from agents.evaluation.report.source import (
     Evaluation,
-    Row,
     Seconds,
     Training,
     is_classical,
     read_training,
-    refusals,
     site_facts,
-    timeline_window,
 )
-from agents.evaluation.report.words import PERIODS, REASONS, headline, plan_words
-from signals.capacity import crosswalk_los, junction_los
+from agents.evaluation.report.tables import (
+    approach_rows,
+    columns,
+    comparison,
+    judged_parts,
+    level_of_service,
+    refused_wishes,
+)
+from agents.evaluation.report.words import PERIODS, headline, plan_words
 from signals.errors import MissingDependencyError
 from signals.junction import Junction
 from signals.plan import Plan
-from signals.schedule import ELSEWHERE
 from signals.world import World
 
 _HOME: Final = Path(__file__).parent
-_LEARNED_COLOURS: Final = ("#0b57a4", "#7b3fb3", "#00796b")
-_CLASSICAL: Final = {
-    "fixed_time": ("#6f7780", "6 3"),
-    "webster": ("#b7791f", "2 2.5"),
-    "actuated": ("#a13d63", ""),
-    "max_pressure": ("#3d8f86", "9 3 2 3"),
-}
-_OTHER_COLOURS: Final = ("#8d6e63", "#5d7a2f", "#9c6b98")
-_PHASES: Final = (
-    "#c9dcf2", "#f6dfb8", "#d6e9cf", "#ecd3e4", "#d9d6ef", "#f3cfc4", "#d3e8e6", "#e6e2c6",
-)  # fmt: skip
-_MOST_JUNCTIONS: Final = 12
-"""Junctions of a network that the page lists, those where most time is lost."""
-_COLUMNS: Final = (
-    ("stops", "Stops", "per veh.", 2),
-    ("queue_p95_m", "Queue 95 % (대기행렬)", "m", 0),
-    ("longest_wait_s", "Longest wait", "s", 0),
-    ("pedestrian_delay_s", "People on foot (보행자)", "s each", 1),
-    ("bus_delay_s", "Buses (버스)", "s/bus", 1),
-    ("person_delay_s", "All people", "s each", 1),
-    ("co2_g", "CO2", "g/veh.", 0),
-    ("left_over", "Not arrived at the end", "veh.", 0),
-)
-"""Columns of the comparison beside the delay: metric, heading, unit, digits."""
 
 
 def build_page(folder: Path, run: Path | None = None) -> str:
@@ -116,7 +98,7 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
     ground = read_ground(first.net_file, drawn)
     recorded = _recorded(evaluation, "")
     shown = _recorded(evaluation, focus) if evaluation.network else recorded
-    styles = _styles(evaluation)
+    styles = line_styles(evaluation)
     return {
         "title": title,
         "subtitle": _subtitle(evaluation, worlds),
@@ -130,28 +112,26 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
             {
                 "name": period,
                 "words": _period_words(evaluation, worlds[period]),
-                "delay_chart": _delay_chart(evaluation, period, styles),
-                "rows": _comparison(evaluation, period),
-                "los": _level_of_service(evaluation, period),
-                "queues": _queue_charts(evaluation, period, styles, focus),
-                "timelines": _timelines(
-                    evaluation, _junction(worlds[period], focus), period, shown
-                ),
+                "delay_chart": delay_chart(evaluation, period, styles),
+                "rows": comparison(evaluation, period),
+                "los": level_of_service(evaluation, period),
+                "queues": queue_charts(evaluation, period, styles, focus),
+                "timelines": timelines(evaluation, _junction(worlds[period], focus), period, shown),
                 "plan": _plan_words(evaluation, worlds[period], focus),
-                "guard": _guard_rows(evaluation, period, recorded),
+                "guard": refused_wishes(evaluation, period, recorded),
             }
             for period in evaluation.periods
         ],
-        "columns": [column for column in _COLUMNS if _shown(evaluation, column[0])],
-        "legs": _judged_parts(evaluation),
+        "columns": columns(evaluation),
+        "legs": judged_parts(evaluation),
         "network": evaluation.network,
         "focus": focus,
         "junction_count": len(first.junctions),
         "drawing": plan_drawing(drawn, ground, streets),
-        "approaches": _approaches(drawn, streets),
+        "approaches": approach_rows(drawn, streets),
         "phase_ground": phase_ground(ground),
         "patterns": charts.patterns(),
-        "phases": _phases(evaluation, drawn, ground),
+        "phases": phase_figures(evaluation, drawn, ground),
         "legend": [
             {
                 "label": evaluation.label(agent),
@@ -177,7 +157,7 @@ def _context(evaluation: Evaluation, training: Training | None) -> dict[str, Any
             for run in evaluation.runs
             for flag in run.get("flags", ())
         ],
-        "curve": None if training is None else _curve(training),
+        "curve": None if training is None else learning_curve(training),
         "training": None if training is None else training_facts(training),
         "small_print": small_print(evaluation, training, provenance),
     }
@@ -198,14 +178,6 @@ def _recorded(evaluation: Evaluation, junction: str) -> dict[tuple[str, str], li
         for period in evaluation.periods
         for agent in evaluation.agents
     }
-
-
-def _judged_parts(evaluation: Evaluation) -> list[str]:
-    """Columns of the level of service: approaches, or the junctions of a network."""
-    if evaluation.network:
-        return list(evaluation.junctions[:_MOST_JUNCTIONS])
-    approaches = evaluation.runs[0]["approaches"]
-    return [leg for leg in approaches if leg != ELSEWHERE or approaches[leg]["vehicles"]]
 
 
 def _number(value: object, digits: int = 1) -> str:
@@ -231,185 +203,6 @@ def _subtitle(evaluation: Evaluation, worlds: Mapping[str, World]) -> str:
     )
 
 
-def _styles(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
-    """Agent to colour and dash; the learned ones stand out."""
-    styles: dict[str, tuple[str, str]] = {}
-    others = iter(_OTHER_COLOURS * 4)
-    for agent in evaluation.agents:
-        if is_classical(agent):
-            styles[agent] = _CLASSICAL.get(agent) or (next(others), "4 2")
-    for index, agent in enumerate(evaluation.learned):
-        styles[agent] = (_LEARNED_COLOURS[index % len(_LEARNED_COLOURS)], "")
-    return styles
-
-
-def _by_delay(evaluation: Evaluation, period: str) -> list[Row]:
-    """The period's summaries, shortest delay first."""
-    rows = [row for row in evaluation.summary if row["period"] == period]
-    return sorted(rows, key=lambda row: float(row["delay_s"]))
-
-
-def _delay_chart(evaluation: Evaluation, period: str, styles: Mapping[str, tuple[str, str]]) -> str:
-    rows = []
-    for row in _by_delay(evaluation, period):
-        agent = str(row["agent"])
-        low, high = row["ci95"] or (None, None)
-        rows.append(
-            charts.Interval(
-                evaluation.label(agent),
-                styles[agent][0],
-                float(row["delay_s"]),
-                low,
-                high,
-                [float(run["delay_s"]) for run in evaluation.runs_of(period, agent)],
-                bold=not is_classical(agent),
-            )
-        )
-    highest = max(
-        max(float(row["delay_s"]) for row in evaluation.runs),
-        # A wide interval of two days must not squeeze everything else into a corner.
-        min(
-            max(float((row["ci95"] or (0.0, 0.0))[1]) for row in evaluation.summary),
-            1.6 * max(float(row["delay_s"]) for row in evaluation.summary),
-        ),
-    )
-    return charts.interval_chart(rows, highest, f"Delay by strategy, {period}")
-
-
-def _shown(evaluation: Evaluation, name: str) -> bool:
-    return name == "left_over" or any(row.get(name) is not None for row in evaluation.summary)
-
-
-def _comparison(evaluation: Evaluation, period: str) -> list[dict[str, Any]]:
-    best = evaluation.best_classical(period)
-    rows = []
-    for row in _by_delay(evaluation, period):
-        agent, values = str(row["agent"]), dict(row)
-        values["left_over"] = float(row["unfinished"]) + float(row["never_inserted"])
-        found = evaluation.verdict_of(period, agent)
-        rows.append(
-            {
-                "agent": agent,
-                "values": values,
-                "ci95": row["ci95"],
-                "los": "–" if evaluation.network else junction_los(float(row["delay_s"])),
-                "best": agent == best,
-                "difference": None if found is None else found["difference_s"],
-                "word": None if found is None else found["verdict"],
-                "flagged": int(row.get("flagged", 0)),
-                "seeds": int(row["seeds"]),
-            }
-        )
-    return rows
-
-
-def _level_of_service(evaluation: Evaluation, period: str) -> list[dict[str, Any]]:
-    """Mean delay over days and its level, by approach (of a network: junction), and in all."""
-    rows = []
-    for summary in _by_delay(evaluation, period):
-        agent = str(summary["agent"])
-        runs = evaluation.runs_of(period, agent)
-        approaches = {}
-        part = "junctions" if evaluation.network else "approaches"
-        for leg in runs[0][part]:
-            delays = [float(run[part][leg]["delay_s"]) for run in runs]
-            mean = sum(delays) / len(delays)
-            approaches[leg] = (mean, junction_los(mean))
-        on_foot = summary.get("pedestrian_delay_s")
-        rows.append(
-            {
-                "agent": agent,
-                "approaches": approaches,
-                "junction": (
-                    summary["delay_s"],
-                    "" if evaluation.network else junction_los(float(summary["delay_s"])),
-                ),
-                "crosswalks": None if on_foot is None else (on_foot, crosswalk_los(float(on_foot))),
-            }
-        )
-    return rows
-
-
-def _queue_charts(
-    evaluation: Evaluation, period: str, styles: Mapping[str, tuple[str, str]], focus: str
-) -> list[str]:
-    """One chart an approach; of a network, the approaches of one junction."""
-    rows = [
-        row
-        for row in evaluation.queues
-        if row["period"] == period
-        and (not evaluation.network or str(row["leg"]).rpartition("/")[0] == focus)
-    ]
-    if not rows:
-        return []
-    highest = max(float(row["queue_m"]) for row in rows)
-    found = []
-    for leg in dict.fromkeys(str(row["leg"]) for row in rows):
-        series = [
-            charts.Series(
-                evaluation.label(agent),
-                colour,
-                [
-                    (float(row["time_s"]), float(row["queue_m"]))
-                    for row in rows
-                    if (row["leg"], row["agent"]) == (leg, agent)
-                ],
-                bold=not is_classical(agent),
-                dash=dash,
-            )
-            for agent, (colour, dash) in styles.items()
-        ]
-        found.append(
-            charts.line_chart(
-                [line for line in series if line.points],
-                title=f"Approach {leg}",
-                x_label="time of day",
-                y_label="queue, m",
-                y_high=highest,
-                x_clock=True,
-            )
-        )
-    return found
-
-
-def _timelines(
-    evaluation: Evaluation,
-    junction: Junction,
-    period: str,
-    recorded: Mapping[tuple[str, str], Sequence[Seconds]],
-) -> list[dict[str, str]]:
-    """The learned agents' lights, and the plan's (else the best classical agent's) to compare."""
-    other = "fixed_time" if "fixed_time" in evaluation.agents else evaluation.best_classical(period)
-    found = []
-    for agent in (*evaluation.learned, other):
-        runs = recorded.get((period, agent or ""), ())
-        if agent is None or not runs:
-            continue
-        colours = {p.index: _PHASES[p.index % len(_PHASES)] for p in junction.phases}
-        window = timeline_window(runs[0])
-        shown = charts.timeline(
-            junction,
-            runs[0],
-            window,
-            colours,
-            f"Lights of {evaluation.label(agent)} in {period}",
-        )
-        changes = sum(
-            before != after
-            for run in runs
-            for before, after in zip(run.phases, run.phases[1:], strict=False)
-        )
-        hours = sum(len(run.phases) for run in runs) / 3600.0
-        found.append(
-            {
-                "label": evaluation.label(agent),
-                "svg": shown,
-                "note": f"{changes / max(hours, 1e-9):.0f} phase changes an hour",
-            }
-        )
-    return found
-
-
 def _plan_words(evaluation: Evaluation, world: World, focus: str) -> str:
     """The plan that was judged, which the site file may have left behind since."""
     entry = evaluation.config["periods"][world.period]
@@ -417,99 +210,3 @@ def _plan_words(evaluation: Evaluation, world: World, focus: str) -> str:
     junction = _junction(world, focus)
     plan = Plan.from_dict(stored) if stored else world.plans[world.junctions.index(junction)]
     return plan_words(junction, plan)
-
-
-def _guard_rows(
-    evaluation: Evaluation,
-    period: str,
-    recorded: Mapping[tuple[str, str], Sequence[Seconds]],
-) -> dict[str, Any]:
-    """Share of seconds in which a wish was refused, by reason; empty when nothing was kept."""
-    rows: list[dict[str, Any]] = []
-    for agent in evaluation.agents:
-        runs = recorded[(period, agent)]
-        total = sum(len(run.clock_s) for run in runs)
-        if total:
-            rows.append(
-                {
-                    "agent": agent,
-                    "seconds": total,
-                    "shares": {
-                        reason: 100.0 * count / total for reason, count in refusals(runs).items()
-                    },
-                }
-            )
-    reasons = sorted({reason for row in rows for reason in row["shares"]})
-    return {"rows": rows, "reasons": {reason: REASONS.get(reason, reason) for reason in reasons}}
-
-
-def _approaches(junction: Junction, streets: Mapping[str, str]) -> list[dict[str, Any]]:
-    rows = []
-    for leg in dict.fromkeys(lane.leg for lane in junction.lanes):
-        lanes = [lane for lane in junction.lanes if lane.leg == leg]
-        walks = [m for m in junction.movements if m.kind == "pedestrian" and m.leg == leg]
-        vehicle = [
-            junction.timing.groups[group.id]
-            for group in junction.groups
-            if group.kind != "pedestrian" and group.id.partition(".")[0] == leg
-        ]
-        walk = junction.timing.groups[walks[0].group] if walks else None
-        buses = sum(lane.bus_only for lane in lanes)
-        rows.append(
-            {
-                "leg": leg,
-                "street": streets.get(leg, ""),
-                "lanes": f"{len(lanes) - buses} + {buses} bus" if buses else f"{len(lanes)}",
-                "limit_kmh": round(max(lane.speed_mps for lane in lanes) * 3.6),
-                "crossing_m": walks[0].crossing_m if walks else None,
-                "walk": f"{walk.min_green_s} + {walk.clearance_s}" if walk else "–",
-                "change": f"{vehicle[0].clearance_s} + {vehicle[0].all_red_s}" if vehicle else "–",
-            }
-        )
-    return rows
-
-
-def _phases(evaluation: Evaluation, junction: Junction, ground: Ground) -> list[dict[str, Any]]:
-    """Drawing, groups and share of time of every phase."""
-    shown = [*evaluation.learned, *(a for a in ("fixed_time",) if a in evaluation.agents)]
-    found = []
-    for phase in junction.phases:
-        shares = []
-        for agent in shown:
-            runs: list[Row] = [
-                run["junctions"][junction.id] if evaluation.network else run
-                for run in evaluation.runs
-                if run["agent"] == agent
-            ]
-            total = sum(sum(run["phase_s"].values()) for run in runs)
-            spent = sum(run["phase_s"].get(phase.name, 0) for run in runs)
-            if total:
-                shares.append((evaluation.label(agent), 100.0 * spent / total))
-        found.append(
-            {
-                "index": phase.index,
-                "name": phase.name,
-                "groups": ", ".join(phase.groups),
-                "svg": phase_drawing(junction, ground, phase),
-                "shares": shares,
-                "colour": _PHASES[phase.index % len(_PHASES)],
-            }
-        )
-    return found
-
-
-def _curve(training: Training) -> str | None:
-    if not training.validations:
-        return None
-    points = [
-        (float(row["decisions"]) / 1000.0, float(row["delay_s"])) for row in training.validations
-    ]
-    return charts.line_chart(
-        [charts.Series("validation", _LEARNED_COLOURS[0], points, bold=True)],
-        title="Delay on validation days while learning",
-        x_label="decisions taken, thousands",
-        y_label="delay, s/veh",
-        y_high=max(delay_s for _, delay_s in points),
-        dots=True,
-        height=250,
-    )
