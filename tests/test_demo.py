@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from signals import children, demo_pace, demo_show, demo_street
 from signals import demo as module
 from signals.errors import InputError, WorkError
 
@@ -24,8 +26,9 @@ def test_help_names_every_option() -> None:
         assert option in text
 
 
-def test_it_imports_none_of_the_other_packages() -> None:
-    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("part", [module, demo_pace, demo_show, demo_street, children])
+def test_it_imports_none_of_the_other_packages(part: ModuleType) -> None:
+    tree = ast.parse(Path(str(part.__file__)).read_text(encoding="utf-8"))
     imported = {
         name.partition(".")[0]
         for node in ast.walk(tree)
@@ -53,7 +56,7 @@ def test_a_second_demo_takes_a_new_folder(tmp_path: Path, monkeypatch: pytest.Mo
     seen: list[Path] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "_walk", lambda show, folder, chosen: seen.append(folder))
-    monkeypatch.setattr(module, "_end_on_signals", lambda: None)
+    monkeypatch.setattr(module, "end_on_signals", lambda: None)
     for _ in range(3):
         result = CliRunner().invoke(module.demo, [], catch_exceptions=False)
         assert result.exit_code == 0 and "page.html" in result.output
@@ -61,7 +64,7 @@ def test_a_second_demo_takes_a_new_folder(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_failing_step_names_itself(capfd: pytest.CaptureFixture[str]) -> None:
-    show = module.Show(total=3)
+    show = demo_show.Show(total=3)
     show.heading("the junction", "What stands there.")
     with pytest.raises(WorkError, match=r"step 1 'the junction' failed \(exit 2\)") as caught:
         show.run("scenario", "show", "atlantis")
@@ -97,10 +100,11 @@ def test_interrupted_it_takes_its_children_along(tmp_path: Path, kind: signal.Si
         "open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
     )
     parent = (
-        "import sys; from signals import demo; demo._end_on_signals(); "
+        "import sys; from signals import children; children.end_on_signals(); "
         f"line = [sys.executable, '-c', {stubborn!r}, sys.argv[1]]\n"
-        "from functools import partial; demo.stop = partial(demo.stop, patience_s=0.2)\n"
-        "with demo.child(line) as process: process.wait()\n"
+        "from functools import partial\n"
+        "children.stop = partial(children.stop, patience_s=0.2)\n"
+        "with children.child(line) as process: process.wait()\n"
     )
     process = subprocess.Popen([sys.executable, "-c", parent, str(note)], stderr=subprocess.DEVNULL)
     until_s = time.monotonic() + 30.0
@@ -113,16 +117,16 @@ def test_interrupted_it_takes_its_children_along(tmp_path: Path, kind: signal.Si
 
 
 def test_days_fit_the_time_that_is_left() -> None:
-    assert module.fitting_days(250.0, 12.0, 5) == 4
-    assert module.fitting_days(10.0, 60.0, 5) == module.FEWEST_DAYS
-    assert module.fitting_days(10_000.0, 1.0, 5) == module.MOST_DAYS
+    assert demo_pace.fitting_days(250.0, 12.0, 5) == 4
+    assert demo_pace.fitting_days(10.0, 60.0, 5) == demo_pace.FEWEST_DAYS
+    assert demo_pace.fitting_days(10_000.0, 1.0, 5) == demo_pace.MOST_DAYS
 
 
 def test_pace() -> None:
-    assert module.pace(None, False).budget_s == pytest.approx(390.0)
-    assert module.pace(None, True).budget_s < 150.0
-    assert module.pace(5.0, False).train_minutes == 5.0
-    assert module.pace(5.0, False).budget_s > module.pace(None, False).budget_s
+    assert demo_pace.pace(None, False).budget_s == pytest.approx(390.0)
+    assert demo_pace.pace(None, True).budget_s < 150.0
+    assert demo_pace.pace(5.0, False).train_minutes == 5.0
+    assert demo_pace.pace(5.0, False).budget_s > demo_pace.pace(None, False).budget_s
 
 
 def test_the_table_sorts_and_shouts_the_verdict() -> None:
@@ -136,15 +140,15 @@ def test_the_table_sorts_and_shouts_the_verdict() -> None:
             {"agent": "webster", "verdict": "better", "text": "not printed"},
         ],
     }
-    lines = module.result_lines(document, "x/dqn")
+    lines = demo_show.result_lines(document, "x/dqn")
     assert lines[1].startswith("webster") and lines[2].startswith("dqn")
     assert lines[-1] == "verdict: WORSE. x/dqn is worse than webster"
     assert len({len(line) for line in lines[:3]}) == 1
 
 
 def test_waiting_ends_with_the_process() -> None:
-    with module.child([sys.executable, "-c", "pass"]) as process:
-        assert not module.wait_for(lambda: False, process, limit_s=20.0)
+    with children.child([sys.executable, "-c", "pass"]) as process:
+        assert not children.wait_for(lambda: False, process, limit_s=20.0)
 
 
 def test_bulk_is_removed_and_the_rest_stays(tmp_path: Path) -> None:
