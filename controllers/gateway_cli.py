@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from controllers.gateway import Gateway, Rhythm, ask
+from controllers.gateway_text import counted, link_line, status_line
 from controllers.poller import Credentials
-from signals.errors import InputError, ServiceError
+from signals.errors import InputError
 from signals.options import FiniteRange
 
 if TYPE_CHECKING:
     from controllers.adapters.http_inbox import Inbox
     from controllers.link import JunctionLink
-    from controllers.simulated import GatewayReport, SimulatedController
     from signals.hires import EventLog
-    from signals.world import World
 
 
 @click.group(invoke_without_command=True)
@@ -150,7 +146,9 @@ def gateway(
         raise InputError(f"--ca and --client-cert are for an https service, not {url}")
     known = Credentials.given(key, authority, certificate)
     if scenario:
-        _simulate(scenario, url, period, seed, minutes, realtime, out, timeout_s, known)
+        from controllers.gateway_simulation import simulate
+
+        simulate(scenario, url, period, seed, minutes, realtime, out, timeout_s, known)
         return
     assert controllers_file is not None
     links, folder = _links(
@@ -158,13 +156,7 @@ def gateway(
     )
     asyncio.run(_run(links, Rhythm(speed, lockstep), socket_file, arm_minutes, minutes))
     for link, log in links:
-        report = link.report
-        click.echo(
-            f"{link.junction.id}: {report.seconds} s seen, {report.commanded} s commanded, "
-            f"{_counted(report.decisions, 'decision')}, {report.withheld} left to the plan by "
-            f"stage or override, lost {_counted(report.losses, 'time')}, back "
-            f"{_counted(report.recoveries, 'time')}, released {_counted(report.releases, 'time')}"
-        )
+        click.echo(link_line(link.junction.id, link.report))
         if folder is not None and log is not None:
             log.write(folder / f"events-{link.junction.id}.csv")
 
@@ -213,19 +205,7 @@ def status(junctions: tuple[str, ...], socket_file: Path) -> None:
 def _ask(socket_file: Path, request: dict[str, Any]) -> None:
     found = asyncio.run(ask(socket_file, request))
     for row in found["junctions"]:
-        if not row["connected"]:
-            state = "not connected"
-        elif row["in_control"]:
-            state = f"in control, armed for another {row['armed_left_s'] / 60:.1f} minutes"
-        else:
-            state = "armed" if row["armed"] else "disarmed"
-        waiting, trouble = row["waiting"], row["trouble"]
-        why = f"; waiting: {waiting}" if waiting else f"; {trouble}" if trouble else ""
-        click.echo(f"{row['junction']}: {state}, {_counted(row['decisions'], 'decision')}{why}")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+        click.echo(status_line(row))
 
 
 def _links(
@@ -292,134 +272,8 @@ async def _run(
         if arm_minutes is not None:
             for link, _ in links:
                 link.arm(60 * arm_minutes)
-        click.echo(f"watching {_counted(len(links), 'controller')}; stop with ^C")
+        click.echo(f"watching {counted(len(links), 'controller')}; stop with ^C")
         await gateway.run(None if minutes is None else 60 * minutes)
     finally:
         server.close()
         socket_file.unlink(missing_ok=True)
-
-
-def _simulate(
-    scenario: str,
-    url: str,
-    period: str | None,
-    seed: int,
-    minutes: float | None,
-    realtime: bool,
-    out: Path | None,
-    timeout_s: float,
-    known: Credentials,
-) -> None:
-    """Let a decision service control a simulated junction over HTTP."""
-    from controllers.outputs import output_folder
-    from controllers.simulated import SimulatedController, shortened
-    from signals.hires import EventLog
-    from signals.metrics import summarise
-    from signals.recording import Recorder
-    from signals.schedule import Schedule
-    from signals.simulation.backend import RunOptions
-    from signals.simulation.sumo_backend import SumoBackend
-    from signals.world import resolve
-
-    with ExitStack() as stack:
-        if out is not None:
-            folder = output_folder(out)
-        else:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        world = shortened(resolve(scenario, period), minutes)
-        recorder = Recorder() if out is not None else None
-        events = EventLog(world.junction) if out is not None else None
-        controller = SimulatedController(
-            world,
-            SumoBackend(),
-            url,
-            timeout_s,
-            log=lambda line: click.echo(line, err=True),
-            recorder=recorder,
-            realtime=realtime,
-            credentials=known,
-            events=events,
-        )
-        trips_file = folder / "tripinfo.xml"
-        report = controller.run(
-            seed, RunOptions(trips_file=trips_file), stack.enter_context(_progress(world))
-        )
-        if recorder is not None:
-            recorder.write(folder)
-        if events is not None:
-            events.write(folder / "events.csv")
-        schedule = Schedule.read(world.routes(seed), world.junction, world.additional_files)
-        metrics = summarise(trips_file, world.junction, schedule, world.begin_s, world.end_s)
-        delay = "none" if metrics.delay_s is None else f"{metrics.delay_s:.1f} s/veh"
-        click.echo(
-            f"{world.scenario} {world.period} day {seed}, {report.seconds} s simulated: delay "
-            f"{delay}, {metrics.vehicles} vehicles, {metrics.arrived} arrived"
-        )
-        for flag in metrics.flags:
-            click.echo(f"note: {flag}")
-        click.echo(
-            f"decisions: {report.from_service} by the service, {report.from_plan} by the local "
-            f"plan; {_counted(report.refusals, 'poll')} refused, {report.local_plan_answers} sent "
-            "to the plan"
-        )
-        if report.from_service:
-            mean_ms = 1000 * report.polls_s / report.from_service
-            click.echo(
-                f"polls: {mean_ms:.1f} ms on average, {1000 * report.slowest_poll_s:.1f} ms the "
-                f"slowest; service lost {_counted(report.losses, 'time')}, back "
-                f"{_counted(report.recoveries, 'time')}"
-            )
-        if out is not None:
-            click.echo(f"kept in {out}")
-        check_answered(report, url, world.junction.id)
-
-
-def check_answered(report: GatewayReport, url: str, junction: str) -> None:
-    """Refuse to call a run done in which the service had no part.
-
-    Args:
-        report: Of the run.
-        url: The service.
-        junction: What was simulated.
-
-    Raises:
-        ServiceError: It answered no poll with a command.
-    """
-    if report.from_service or report.local_plan_answers or not report.polls:
-        return
-    if report.refusals == report.polls:
-        what = "refused all"
-        hint = "give a --key that it knows, and a service with a bundle for this junction"
-    else:
-        what = "decided none"
-        hint = "start one with 'signals serve', or see --service and, for https, its certificates"
-    raise ServiceError(
-        f"the service at {url} {what} of {report.polls} polls ({report.problem}); {junction} ran "
-        f"on its own plan all the time; {hint}"
-    )
-
-
-@contextmanager
-def _progress(world: World) -> Iterator[Callable[[SimulatedController], None]]:
-    """Show the run on standard error: a bar on a terminal, else a line every ten minutes."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from controllers.simulated import clock
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"{world.scenario} {world.period}", total=world.end_s - world.begin_s)
-
-        def each_second(controller: SimulatedController) -> None:
-            done_s = controller.report.seconds
-            bar.update(task, completed=done_s)
-            if done_s and done_s % 600 == 0 and not console.is_terminal:
-                report = controller.report
-                click.echo(
-                    f"{clock(controller.episode.clock_s)} {report.from_service} decisions by the "
-                    f"service, {report.from_plan} by the local plan",
-                    err=True,
-                )
-
-        yield each_second

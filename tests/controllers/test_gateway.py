@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from controllers.gateway_cli import check_answered, gateway
+from controllers.gateway_cli import gateway
+from controllers.gateway_simulation import check_answered
 from controllers.outputs import output_folder
 from controllers.poller import Poller
 from controllers.runtime import DecisionRequest
@@ -210,7 +211,7 @@ def test_a_run_without_the_service_is_no_success(report: GatewayReport, told: st
 def test_the_command_runs_on_its_plan_without_a_service(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("signals.world.resolve", lambda scenario, period: world)
+    monkeypatch.setattr("controllers.gateway_simulation.resolve", lambda scenario, period: world)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"

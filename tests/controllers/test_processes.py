@@ -200,7 +200,9 @@ def test_https_with_certificates_of_the_controllers(
         with Poller(url, spec, 10.0, credentials=strange) as poller:
             problem = poller.ask(request).problem
             assert "certificate" in problem.lower(), problem
-        monkeypatch.setattr("signals.world.resolve", lambda scenario, period: world)
+        monkeypatch.setattr(
+            "controllers.gateway_simulation.resolve", lambda scenario, period: world
+        )
         street = ("--simulate", "grid", "--minutes", "0.5", "--service", url, "--key", key)
         street = (*street, "--timeout", "10", "--ca", str(files["authority"]))
         for own, decided in (((), 0), (("--client-cert", str(files["controller"])), 6)):
