@@ -19,7 +19,7 @@ from signals.faults import FaultSpec
 from signals.options import FiniteRange
 
 if TYPE_CHECKING:
-    from agents.train import Progress
+    from agents.progress import Progress
     from agents.training import Course, TrainingPlan
 
 _PLAIN_EVERY_S = 30.0

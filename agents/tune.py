@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from agents.train import Progress, train
+from agents.progress import Progress
+from agents.train import train
 from agents.training import HYPERPARAMS, TrainingPlan, prepare_folder
 from signals.errors import InputError, MissingDependencyError, WorkError
 

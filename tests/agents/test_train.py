@@ -17,8 +17,8 @@ pytest.importorskip("libsumo", reason="libsumo is not installed (extra: sim)")
 import torch
 
 from agents.pretrained import pretrained_run
+from agents.progress import Progress
 from agents.runfolder import load_run
-from agents.train import Progress
 from agents.training import hyperparameters
 from signals.errors import InputError, RunFolderError
 from signals.features import MOVEMENT_FEATURES
