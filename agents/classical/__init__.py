@@ -39,7 +39,7 @@ _BOUNDS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "webster": {
         "window_s": (60, 7200),
         "heavy_share": (0, 1),
-        "max_cycle_s": (30, 600),
+        "max_cycle_s": (0, 600),
         "saturation_goal": (0.1, 1),
     },
     "actuated": {"passage_s": (0, 60), "max_share": (0.1, 10)},

@@ -29,7 +29,7 @@ _GREEDY: Final = {
 }
 SPACES: Final[Mapping[str, Mapping[str, tuple[float, ...]]]] = {
     "actuated": {"passage_s": (0.5, 1.0, 1.5, 2.0, 3.0), "max_share": (0.8, 1.0, 1.2, 1.5)},
-    "webster": {"max_cycle_s": (100, 120, 145, 160, 180), "saturation_goal": (0.5, 0.6, 0.7, 0.8)},
+    "webster": {"max_cycle_s": (0, 100, 120, 145, 180), "saturation_goal": (0.5, 0.6, 0.7, 0.8)},
     "sotl": {"threshold_veh_s": (100, 200, 400, 800, 1600), "platoon_veh": (1, 2, 3, 5)},
     "max_pressure": _GREEDY,
     "max_wave": _GREEDY,

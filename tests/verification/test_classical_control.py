@@ -279,6 +279,17 @@ def test_webster_sees_that_counts_hide_demand_only_where_queues_outlast_green() 
     assert place.queue[0] < 25.0
 
 
+@pytest.mark.parametrize(("given_s", "longest_s"), [(0, 160), (100, 100)])
+def test_webster_keeps_the_longest_cycle_that_it_was_given(given_s: int, longest_s: int) -> None:
+    """Saturated streets want the longest: the plan's 160 s by default, else what was said."""
+    junction = crossing(4)
+    agent = Webster(junction, plan_of(junction, 40), max_cycle_s=given_s)
+    place = Crossing(junction, agent, [0.14, 0.12, 0.12, 0.12])
+    for _ in range(3600):
+        place.second()
+    assert agent.cycle_s == longest_s
+
+
 # --- Max pressure on a store-and-forward model ---------------------------------------------------
 
 
