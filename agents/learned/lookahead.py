@@ -64,9 +64,10 @@ class LookaheadLearner:
         self._scorer = PhaseScorer(int(values["width"]))
         if first is None:
             with torch.no_grad():
-                bonuses = [float(values["stay_bonus"]), float(values["stay_bonus_walk"])]
-                self._scorer.stay.copy_(torch.tensor(bonuses))
-                self._scorer.lean.fill_(float(values["plan_bonus_walk"]))
+                stay = [float(values["stay_bonus"]), float(values["stay_bonus_walk"])]
+                lean = [float(values["plan_bonus_walk"]), float(values["plan_bonus_spare"])]
+                self._scorer.stay.copy_(torch.tensor(stay))
+                self._scorer.lean.copy_(torch.tensor(lean))
         else:
             self._scorer.load_state_dict(first.state_dict())
         self._mean = deepcopy(self._scorer)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from signals.features import MOVEMENT_FEATURES, PHASE_FEATURES
+from signals.features import ELAPSED_S, MOVEMENT_FEATURES, PHASE_FEATURES, WALK_S
 from signals.sight import KINDS
 
 CLOSED = -1e9
@@ -28,8 +28,15 @@ _POOL_SCALE = 0.25
 _RELATIONS = 4
 _WALK = PHASE_FEATURES.index("walk")
 _PLAN_DUE = PHASE_FEATURES.index("plan_due")
+_PLAN_SPLIT = PHASE_FEATURES.index("plan_split")
 _QUEUE = MOVEMENT_FEATURES.index("queue")
 _STREAMS = [MOVEMENT_FEATURES.index(name) for name in KINDS]
+_SHORT_S = 13.0
+"""A plan's split without a walk could be as short as this."""
+_AFTER_WALK_S = 5.0
+"""A split with a walk could be so much longer than the walk."""
+_NOTHING_SPARE = 0.1
+"""A plan is made as if it had no choice where it could shift no more than this share."""
 
 
 class PhaseScorer(nn.Module):
@@ -41,8 +48,9 @@ class PhaseScorer(nn.Module):
     Attributes:
         stay: (2,) bonus of the present phase, in the unit of the scores, and what comes to it for
             every minute of the junction's longest walk; not learned.
-        lean: () bonus of the phase that the plan serves now, for every minute of the longest walk,
-            where every queue is as long as is seen; less with shorter ones. Not learned.
+        lean: (2,) bonus of the phase that the plan serves now, for every minute of the longest
+            walk, where every queue is as long as is seen, less with shorter ones; and what comes to
+            it for what the plan could have shifted (`_spare`), 1 being the cycle. Not learned.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -64,8 +72,9 @@ class PhaseScorer(nn.Module):
         # for long, such an error costs more.
         self.stay = nn.Parameter(torch.zeros(2), requires_grad=False)
         # A saturated junction loses for as long as its queues last, which is longer than any trial:
-        # there, what was learned from trials is trusted less.
-        self.lean = nn.Parameter(torch.zeros(()), requires_grad=False)
+        # there, what was learned from trials is trusted less. A plan whose cycle is full of walks
+        # says little about traffic; one that had seconds to give says where they are needed.
+        self.lean = nn.Parameter(torch.zeros(2), requires_grad=False)
 
     def parts(
         self, movements: Tensor, phases: Tensor, serves: Tensor, only: Tensor | None = None
@@ -120,6 +129,18 @@ class PhaseScorer(nn.Module):
         streams = movements[:, :, _STREAMS].sum(dim=2)
         queued = (streams * movements[:, :, _QUEUE]).sum(dim=1, keepdim=True)
         full = queued / streams.sum(dim=1, keepdim=True).clamp(min=1.0)
-        lean = self.lean * longest_walk * full * phases[:, :, _PLAN_DUE]
+        trust = self.lean[0] + self.lean[1] * _spare(phases)
+        lean = trust * longest_walk * full * phases[:, :, _PLAN_DUE]
         scores = self.parts(movements, phases, serves).sum(dim=2) + stay + lean
         return torch.where(mask > 0.5, scores, torch.full_like(scores, CLOSED))
+
+
+def _spare(phases: Tensor) -> Tensor:
+    """(B, 1) share of the plan's cycle that its walks and shortest splits leave, less a tenth."""
+    splits_s = phases[:, :, _PLAN_SPLIT] * ELAPSED_S
+    walks_s = phases[:, :, _WALK] * WALK_S
+    walked_s = torch.minimum(walks_s + _AFTER_WALK_S, splits_s)
+    least_s = torch.where(walks_s > 0.0, walked_s, torch.full_like(splits_s, _SHORT_S))
+    bound_s = (least_s * (splits_s > 0.0)).sum(dim=1, keepdim=True)
+    cycle_s = splits_s.sum(dim=1, keepdim=True)
+    return (1.0 - bound_s / cycle_s.clamp(min=1.0) - _NOTHING_SPARE).clamp(min=0.0)

@@ -188,10 +188,41 @@ def test_the_phase_of_the_plan_counts_for_more_the_longer_the_queues():
     seen = (movements, phases, torch.ones(2, 3, 5))
     with torch.no_grad():
         bare = scorer(*seen, torch.ones(2, 3))
-        scorer.lean.fill_(10.0)
+        scorer.lean.copy_(torch.tensor([10.0, 0.0]))
         gained = scorer(*seen, torch.ones(2, 3)) - bare
     expected = torch.tensor([[0.0, 0.0, 0.0], [0.0, 10.0 * 0.5 * 0.6, 0.0]])
     assert torch.allclose(gained, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("splits_s", "walks_s", "spare"),
+    [
+        # 13 s of 60 s and 35 s of 60 s are needed, and a tenth is always taken for needed.
+        ((60.0, 60.0), (0.0, 30.0), 1.0 - 48.0 / 120.0 - 0.1),
+        ((13.0, 35.0), (0.0, 30.0), 0.0),
+        # A walk that ends after its split, and a phase that the plan never serves.
+        ((90.0, 30.0), (0.0, 48.0), 1.0 - 43.0 / 120.0 - 0.1),
+        ((120.0, 0.0), (0.0, 30.0), 1.0 - 13.0 / 120.0 - 0.1),
+    ],
+)
+def test_a_plan_that_could_have_shifted_more_counts_for_more(splits_s, walks_s, spare):
+    scorer = PhaseScorer(16).eval()
+    movements, phases = (
+        torch.zeros(1, 1, len(MOVEMENT_FEATURES)),
+        torch.zeros(1, 2, len(PHASE_FEATURES)),
+    )
+    movements[0, 0, MOVEMENT_FEATURES.index("through")] = 1.0
+    movements[0, 0, MOVEMENT_FEATURES.index("queue")] = 0.6
+    phases[0, :, PHASE_FEATURES.index("plan_split")] = torch.tensor(splits_s) / 120.0
+    phases[0, :, PHASE_FEATURES.index("walk")] = torch.tensor(walks_s) / 60.0
+    phases[0, 0, PHASE_FEATURES.index("plan_due")] = 1.0
+    seen = (movements, phases, torch.ones(1, 2, 1), torch.ones(1, 2))
+    with torch.no_grad():
+        bare = scorer(*seen)
+        scorer.lean.copy_(torch.tensor([0.0, 60.0]))
+        gained = scorer(*seen) - bare
+    expected = torch.tensor([[60.0 * spare * max(walks_s) / 60.0 * 0.6, 0.0]])
+    assert torch.allclose(gained, expected, atol=1e-4)
 
 
 def test_phases_are_tried_out_from_the_same_moment():
