@@ -11,7 +11,8 @@ classical agents and SUMO's own programs (``sumo:...``, which do not pass throug
 
 The folder keeps every finished run in ``runs.jsonl``; the same command goes on where it stopped,
 and judges anew what has changed since: a site, or a learned policy. Whose code has changed is told
-with ``--again``. The runs behind the committed table are in ``benchmarks/judged``.
+with ``--again``. The runs behind the committed table are in ``benchmarks/judged``;
+``--show`` runs nothing and makes the table of what is kept, also of cases with fewer days.
 The table is written to ``quality.md`` with the command and versions, and as ``quality.json``.
 """
 
@@ -236,6 +237,7 @@ def _names(text: str, default: Sequence[str]) -> list[str]:
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--minutes", type=click.FloatRange(min=1), help="End each run early (a trial).")
+@click.option("--show", is_flag=True, help="Run nothing; make the table of the runs that are kept.")
 def quality(
     out: Path,
     sites: str,
@@ -245,6 +247,7 @@ def quality(
     seeds: int,
     workers: int,
     minutes: float | None,
+    show: bool,
 ) -> None:
     """Run what is missing, then write the table."""
     chosen = _names(agents, (*NAMES, *PEERS))
@@ -280,7 +283,7 @@ def quality(
         plan.append((world, missing))
     done = total - sum(len(missing) for _, missing in plan)
     click.echo(f"{done} of {total} runs are there already", err=True)
-    for world, missing in plan:
+    for world, missing in [] if show else plan:
 
         def keep(result: RunResult, world: str = world) -> None:
             nonlocal done
@@ -298,6 +301,8 @@ def quality(
             failed.append(str(error))
             click.echo(f"failed: {error}", err=True)
     rows = [store.rows[key] for key in used if key in store.rows]
+    if show and not rows:
+        raise click.UsageError(f"{out} keeps no run of these; leave --show away to make them")
     if rows:
         lines = judge(rows, chosen)
         command = shlex.join(["python", "-m", "benchmarks.quality", *sys.argv[1:]])

@@ -100,6 +100,11 @@ def test_the_table_of_all_agents_is_made_and_goes_on(tmp_path: Path) -> None:
     anew = CliRunner().invoke(quality, [*command, agents, "--again", "fixed_time"])
     assert "2 of 4 runs are there already" in anew.output and anew.exit_code == 0
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 4 + 1 + 2 + 2
+    shown = CliRunner().invoke(quality, [*command, "sotl", "--show"])
+    assert shown.exit_code == 2 and "keeps no run of these" in shown.output
+    shown = CliRunner().invoke(quality, [*command, f"{agents},sotl", "--show"])
+    assert "4 of 6 runs" in shown.output and "| sotl |" not in shown.output, shown.output
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 4 + 1 + 2 + 2
 
 
 def test_bad_orders_of_the_table_are_refused(tmp_path: Path) -> None:
