@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.resolve import BUNDLE_SUFFIX
-from signals.contract import Contract, TimedPlan, signing_key, write_bundle
+from signals.bundle import write_bundle
+from signals.contract import Contract, TimedPlan
 from signals.drift import RANGES, observed_ranges
 from signals.errors import (
     InputError,
@@ -26,6 +27,7 @@ from signals.errors import (
 )
 from signals.observation import ObservationSpec
 from signals.policy import INPUTS, OUTPUT, open_session, run_session
+from signals.signing import signing_key
 from signals.world import World, resolve
 
 if TYPE_CHECKING:

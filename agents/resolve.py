@@ -105,7 +105,7 @@ def _from_run(folder: Path, world: World) -> tuple[Agent, ...]:
 
 
 def _from_bundle(file: Path, world: World) -> tuple[Agent, ...]:
-    from signals.contract import read_bundle
+    from signals.bundle import read_bundle
     from signals.policy import OnnxPolicy
 
     bundle = read_bundle(file)

@@ -29,7 +29,9 @@ import yaml
 from controllers.gateway import ask
 from controllers.ntcip.assignment import Assignment
 from controllers.virtual.unit import BACKUP_TIME_S
-from signals.contract import Contract, TimedPlan, signing_key, write_bundle
+from signals.bundle import write_bundle
+from signals.contract import Contract, TimedPlan
+from signals.signing import signing_key
 from tests.controllers.loop import Loop, running, world_of
 from tests.controllers.street import onnx_policy
 

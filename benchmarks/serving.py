@@ -46,10 +46,12 @@ from controllers.registry.database import migrate, open_engine
 from controllers.registry.retention import counts
 from controllers.registry.store import Author, Registry
 from controllers.service.cli import _spool_of
-from signals.contract import Contract, TimedPlan, public_key_of, signing_key, write_bundle
+from signals.bundle import write_bundle
+from signals.contract import Contract, TimedPlan
 from signals.junction import Junction
 from signals.observation import ObservationSpec
 from signals.plan import Plan
+from signals.signing import public_key_of, signing_key
 from signals.world import resolve
 
 SITES = ("gangnam", "teheran", "gwanghwamun", "jamsil", "balsan")

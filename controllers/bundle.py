@@ -1,6 +1,6 @@
 """Whose bundles may decide: the trusted keys, and loading a bundle that one of them signed.
 
-The key folder (see `signals.contract.key_folder`) holds the local signing key, which is trusted,
+The key folder (see `signals.signing.key_folder`) holds the local signing key, which is trusted,
 and one ``NAME.pub`` file for every further key: its 64 hex digits, as ``signals export`` prints
 them.
 """
@@ -11,16 +11,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from signals.contract import (
-    SIGNING_KEY_FILE,
-    Bundle,
-    Contract,
-    key_folder,
-    public_key_of,
-    read_bundle,
-    signing_key,
-)
+from signals.bundle import Bundle, read_bundle
+from signals.contract import Contract
 from signals.errors import BundleError, ContractError, InputError
+from signals.signing import SIGNING_KEY_FILE, key_folder, public_key_of, signing_key
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from agents.base import Agent
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from signals.detectors import Readings, ReadingsReader
 from signals.encoder import Encoder
 from signals.errors import ContractError, ServiceError

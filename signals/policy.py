@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from signals.errors import BundleError, MissingDependencyError, WorkError
 from signals.observation import Observation
 

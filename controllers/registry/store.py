@@ -33,7 +33,7 @@ from controllers.registry.tables import (
     Revocation,
     StoredBundle,
 )
-from signals.contract import Bundle, open_bundle
+from signals.bundle import Bundle, open_bundle
 from signals.errors import InputError, RegistryError, UnknownNameError
 
 _Row = TypeVar("_Row", bound=Base)

@@ -19,7 +19,8 @@ from controllers.registry.store import Registry
 from controllers.registry.tables import WITHDRAWN, Deployment, Override
 from controllers.rollout import RolloutOptions
 from controllers.runtime import JunctionRuntime
-from signals.contract import Bundle, sha256
+from signals.bundle import Bundle
+from signals.contract import sha256
 from signals.detectors import FIELDS, DetectorKind, DetectorSpec, Readings, missing
 from signals.drift import TrainedRanges
 from signals.errors import InputError, SignalsError

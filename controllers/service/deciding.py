@@ -31,7 +31,7 @@ from controllers.runtime import (
 from controllers.service.city import City, Served
 from controllers.service.models import DecisionPoll
 from controllers.service.telemetry import Telemetry
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from signals.errors import ContractError, InputError, ReadingError, SignalsError, UnknownNameError
 
 _TOGETHER = 64

@@ -193,7 +193,7 @@ def _simulated(
 def _from_bundles(bundles: tuple[Path, ...], minutes: float | None) -> tuple[list[Unit], Street]:
     from controllers.virtual.street import LoadPattern
     from controllers.virtual.unit import Unit
-    from signals.contract import read_bundle
+    from signals.bundle import read_bundle
 
     contracts = [read_bundle(path).contract for path in bundles]
     units = [

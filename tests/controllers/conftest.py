@@ -9,8 +9,9 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra: 
 pytest.importorskip("fastapi", reason="fastapi is not installed (extra: serve)")
 pytest.importorskip("onnx", reason="onnx is not installed (extra: train)")
 
-from signals.contract import KEYS_VARIABLE, Bundle
+from signals.bundle import Bundle
 from signals.junction import Junction
+from signals.signing import KEYS_VARIABLE
 from tests.controllers.street import (
     Running,
     junction_of,
@@ -52,7 +53,7 @@ def bundle_file(
 
 @pytest.fixture(scope="session")
 def bundle(bundle_file: Path) -> Bundle:
-    from signals.contract import read_bundle
+    from signals.bundle import read_bundle
 
     return read_bundle(bundle_file)
 

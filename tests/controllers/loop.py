@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from controllers.ntcip.assignment import Assignment
-from signals.contract import KEYS_VARIABLE, Contract, TimedPlan, signing_key, write_bundle
+from signals.bundle import write_bundle
+from signals.contract import Contract, TimedPlan
 from signals.detectors import Readings
 from signals.junction import Junction
 from signals.policy import OnnxPolicy
+from signals.signing import KEYS_VARIABLE, signing_key
 from signals.world import World, resolve
 from tests.independent.lights import check_lights, read_lights
 from tests.independent.runs import site_timing
@@ -390,7 +392,7 @@ def inside_the_environment(
 
     With ``steps`` the policies see readings in the steps of a controller's detector table.
     """
-    from signals.contract import read_bundle
+    from signals.bundle import read_bundle
     from signals.simulation.backend import RunOptions
     from signals.simulation.episode import Episode
     from signals.simulation.sumo_backend import SumoBackend

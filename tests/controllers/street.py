@@ -14,11 +14,13 @@ import numpy as np
 
 from controllers.service.app import Service, create_app
 from controllers.service.server import address_of, listen, make_logger
-from signals.contract import Bundle, Contract, TimedPlan, signing_key, write_bundle
+from signals.bundle import Bundle, write_bundle
+from signals.contract import Contract, TimedPlan
 from signals.junction import Junction
 from signals.netreader import read_junction
 from signals.observation import MOVEMENT_FEATURES, PHASE_FEATURES
 from signals.plan import Plan, RingStep
+from signals.signing import signing_key
 from signals.timing import TimingRules
 from signals.world import World
 

@@ -10,21 +10,14 @@ import numpy as np
 import pytest
 
 from controllers.bundle import load_trusted, trusted_keys
-from signals.contract import (
-    SIGNING_KEY_FILE,
-    Bundle,
-    Contract,
-    canonical_json,
-    public_key_of,
-    read_bundle,
-    signing_key,
-    write_bundle,
-)
+from signals.bundle import Bundle, read_bundle, write_bundle
+from signals.contract import Contract, canonical_json
 from signals.errors import BundleError, ContractError, InputError, OutputError, PlanError
 from signals.guard import Guard
 from signals.junction import Junction
 from signals.observation import ObservationSpec
 from signals.policy import OnnxPolicy
+from signals.signing import SIGNING_KEY_FILE, public_key_of, signing_key
 
 
 def test_a_bundle_gives_back_junction_guard_plans_and_policy(

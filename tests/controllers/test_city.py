@@ -30,7 +30,7 @@ from controllers.service.assembly import Settings, assembled
 from controllers.service.deciding import Service
 from controllers.service.keeper import Keeper
 from controllers.service.server import make_logger
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from signals.detectors import Readings
 from signals.errors import InputError
 from signals.world import World

@@ -27,7 +27,9 @@ from controllers.adapters.snmp import SnmpLine
 from controllers.gateway import ask
 from controllers.ntcip import objects as o
 from controllers.ntcip.credentials import Credentials
-from signals.contract import Contract, read_bundle, signing_key, write_bundle
+from signals.bundle import read_bundle, write_bundle
+from signals.contract import Contract
+from signals.signing import signing_key
 from tests.controllers.loop import Loop, command, running, world_of
 from tests.controllers.postgres import Cluster, binaries, cluster
 from tests.controllers.proxy import Proxy, rewriting

@@ -12,8 +12,8 @@ from controllers.certificates import load_authorities, load_own
 from controllers.gateway_file import read_list
 from controllers.ntcip.credentials import Credentials as Secrets
 from controllers.poller import KEY_VARIABLE, Credentials
-from signals.contract import signing_key
 from signals.errors import InputError
+from signals.signing import signing_key
 
 ENTRY = "junction: a, adapter: ntcip, address: '192.0.2.1:161', credentials: x"
 

@@ -16,7 +16,7 @@ from controllers.outputs import output_folder
 from controllers.poller import Poller
 from controllers.runtime import DecisionRequest
 from controllers.simulated import GatewayReport, SimulatedController, clock, shortened
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from signals.detectors import missing
 from signals.errors import InputError, OutputError, ServiceError
 from signals.junction import Junction

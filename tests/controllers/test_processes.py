@@ -27,7 +27,7 @@ from controllers.registry.retention import counts
 from controllers.registry.store import Registry
 from controllers.runtime import DecisionRequest
 from controllers.service.cli import serve
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from signals.detectors import Readings
 from signals.errors import InputError, ServiceError
 from signals.observation import ObservationSpec

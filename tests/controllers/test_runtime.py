@@ -15,7 +15,7 @@ from controllers.runtime import (
     Together,
     observation_sha256,
 )
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from signals.detectors import Readings
 from signals.errors import ContractError, ServiceError
 from signals.observation import Observation

@@ -23,7 +23,7 @@ from controllers.service.cli import serve
 from controllers.service.deciding import Answer, Service
 from controllers.service.models import DecisionPoll
 from controllers.service.server import listen, make_logger
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from signals.detectors import Readings
 from signals.errors import InputError, PortError, SignalsError
 from tests.controllers.street import Running, serving

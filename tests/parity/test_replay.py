@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from controllers.simulated import SimulatedController
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from signals.observation import ObservationSpec
 from signals.policy import OnnxPolicy
 from signals.recording import Recorder

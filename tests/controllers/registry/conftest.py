@@ -14,7 +14,7 @@ from sqlalchemy import text
 from controllers.bundle import trusted_keys
 from controllers.registry.database import migrate, open_engine
 from controllers.registry.store import Author, Registry
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from tests.controllers.postgres import VARIABLE, Cluster, binaries, cluster
 
 BY = Author("tester", "a test")

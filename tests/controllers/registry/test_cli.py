@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from controllers.registry.cli import registry
-from signals.contract import Bundle
+from signals.bundle import Bundle
 from signals.errors import InputError, SignalsError, UnknownNameError
 
 

@@ -19,7 +19,7 @@ from controllers.registry.database import (
 from controllers.registry.keys import find
 from controllers.registry.store import Author, Registry, now_ms
 from controllers.registry.tables import KEPT, PRUNED, Base
-from signals.contract import Bundle, signing_key, write_bundle
+from signals.bundle import Bundle, write_bundle
 from signals.errors import (
     BundleError,
     ContractError,
@@ -27,6 +27,7 @@ from signals.errors import (
     RegistryError,
     UnknownNameError,
 )
+from signals.signing import signing_key
 from signals.timing import GroupTiming
 from tests.controllers.registry.conftest import BY
 
