@@ -68,6 +68,7 @@ class LookaheadLearner:
                 lean = [float(values["plan_bonus_walk"]), float(values["plan_bonus_spare"])]
                 self._scorer.stay.copy_(torch.tensor(stay))
                 self._scorer.lean.copy_(torch.tensor(lean))
+                self._scorer.press.fill_(float(values["pressure_bonus_walk"]))
         else:
             self._scorer.load_state_dict(first.state_dict())
         self._mean = deepcopy(self._scorer)

@@ -17,7 +17,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from signals.features import ELAPSED_S, MOVEMENT_FEATURES, PHASE_FEATURES, WALK_S
+from signals.detectors import NEAR_M
+from signals.features import (
+    ELAPSED_S,
+    MOVEMENT_FEATURES,
+    PHASE_FEATURES,
+    QUEUE_M,
+    VEHICLE_SPACE_M,
+    WALK_S,
+)
 from signals.sight import KINDS
 
 CLOSED = -1e9
@@ -30,6 +38,12 @@ _WALK = PHASE_FEATURES.index("walk")
 _PLAN_DUE = PHASE_FEATURES.index("plan_due")
 _PLAN_SPLIT = PHASE_FEATURES.index("plan_split")
 _QUEUE = MOVEMENT_FEATURES.index("queue")
+_NEAR, _FAR = (MOVEMENT_FEATURES.index(name) for name in ("near_density", "far_density"))
+_EXIT_STOPPED = MOVEMENT_FEATURES.index("exit_stopped")
+_PRESSING = [MOVEMENT_FEATURES.index(name) for name in ("through", "left")]
+_NEAR_VEH, _FAR_VEH = NEAR_M / VEHICLE_SPACE_M, (QUEUE_M - NEAR_M) / VEHICLE_SPACE_M
+_EXIT_VEH = 8.0
+"""Vehicles on a full lane of an exit, of 60 m; above, of the near zone and of the far zone."""
 _STREAMS = [MOVEMENT_FEATURES.index(name) for name in KINDS]
 _SHORT_S = 13.0
 """A plan's split without a walk could be as short as this."""
@@ -48,6 +62,9 @@ class PhaseScorer(nn.Module):
     Attributes:
         stay: (2,) bonus of the present phase, in the unit of the scores, and what comes to it for
             every minute of the junction's longest walk; not learned.
+        press: () bonus of the open phase of greatest pressure (`_pressed`), for every minute of the
+            longest walk, where every queue is as long as is seen, less with shorter ones. Not
+            learned.
         lean: (2,) bonus of the phase that the plan serves now, for every minute of the longest
             walk, where every queue is as long as is seen, less with shorter ones; and what comes to
             it for what the plan could have shifted (`_spare`), 1 being the cycle. Not learned.
@@ -75,6 +92,8 @@ class PhaseScorer(nn.Module):
         # there, what was learned from trials is trusted less. A plan whose cycle is full of walks
         # says little about traffic; one that had seconds to give says where they are needed.
         self.lean = nn.Parameter(torch.zeros(2), requires_grad=False)
+        # The fullest lanes are what such a junction must not leave waiting, whatever the plan says.
+        self.press = nn.Parameter(torch.zeros(()), requires_grad=False)
 
     def parts(
         self, movements: Tensor, phases: Tensor, serves: Tensor, only: Tensor | None = None
@@ -130,7 +149,8 @@ class PhaseScorer(nn.Module):
         queued = (streams * movements[:, :, _QUEUE]).sum(dim=1, keepdim=True)
         full = queued / streams.sum(dim=1, keepdim=True).clamp(min=1.0)
         trust = self.lean[0] + self.lean[1] * _spare(phases)
-        lean = trust * longest_walk * full * phases[:, :, _PLAN_DUE]
+        pressed = self.press * _pressed(movements, phases, serves, mask)
+        lean = longest_walk * full * (trust * phases[:, :, _PLAN_DUE] + pressed)
         scores = self.parts(movements, phases, serves).sum(dim=2) + stay + lean
         return torch.where(mask > 0.5, scores, torch.full_like(scores, CLOSED))
 
@@ -144,3 +164,18 @@ def _spare(phases: Tensor) -> Tensor:
     bound_s = (least_s * (splits_s > 0.0)).sum(dim=1, keepdim=True)
     cycle_s = splits_s.sum(dim=1, keepdim=True)
     return (1.0 - bound_s / cycle_s.clamp(min=1.0) - _NOTHING_SPARE).clamp(min=0.0)
+
+
+def _pressed(movements: Tensor, phases: Tensor, serves: Tensor, mask: Tensor) -> Tensor:
+    """(B, P) 1 for the open phase of greatest pressure, else 0; the present one counts twice.
+
+    As in `agents.classical.max_pressure`, the pressure of a stream is vehicles a lane less what
+    stands in its exit, but of the share of its zone that is taken, so that a full pocket presses
+    like a full street.
+    """
+    upstream = _NEAR_VEH * movements[:, :, _NEAR] + _FAR_VEH * movements[:, :, _FAR]
+    exits = _EXIT_VEH * movements[:, :, _EXIT_STOPPED]
+    weighed = movements[:, :, _PRESSING].sum(dim=2) * (upstream - exits).clamp(min=0.0)
+    pressure = torch.matmul(serves, weighed.unsqueeze(2)).squeeze(2) * (1.0 + phases[:, :, 0])
+    open_ = torch.where(mask > 0.5, pressure, torch.full_like(pressure, -1.0))
+    return (open_ >= open_.amax(dim=1, keepdim=True)).to(movements.dtype)

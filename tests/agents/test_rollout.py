@@ -225,6 +225,41 @@ def test_a_plan_that_could_have_shifted_more_counts_for_more(splits_s, walks_s, 
     assert torch.allclose(gained, expected, atol=1e-4)
 
 
+def test_the_phase_of_greatest_pressure_counts_for_more():
+    scorer = PhaseScorer(16).eval()
+    movements, phases = (
+        torch.zeros(1, 4, len(MOVEMENT_FEATURES)),
+        torch.zeros(1, 4, len(PHASE_FEATURES)),
+    )
+    for row, kind in enumerate(("through", "left", "pedestrian", "right")):
+        movements[0, row, MOVEMENT_FEATURES.index(kind)] = 1.0
+    # Each phase serves one movement; people on foot and right turns press nobody.
+    serves = torch.eye(4).unsqueeze(0)
+    for name, values in (
+        ("near_density", [1.0, 1.0, 1.0, 1.0]),
+        ("far_density", [0.6, 0.3, 1.0, 1.0]),
+        ("queue", [0.5, 0.5, 0.0, 0.0]),
+    ):
+        movements[0, :, MOVEMENT_FEATURES.index(name)] = torch.tensor(values)
+    phases[0, 2, PHASE_FEATURES.index("walk")] = 0.5
+
+    def gained(mask):
+        scorer.press.fill_(0.0)
+        bare = scorer(movements, phases, serves, torch.tensor([mask]))
+        scorer.press.fill_(8.0)
+        found = scorer(movements, phases, serves, torch.tensor([mask])) - bare
+        return [round(value, 4) for value in found[0].tolist()]
+
+    with torch.no_grad():
+        assert gained([1.0, 1.0, 1.0, 1.0]) == [2.0, 0.0, 0.0, 0.0]
+        assert gained([0.0, 1.0, 1.0, 1.0]) == [0.0, 2.0, 0.0, 0.0]
+        phases[0, 1, PHASE_FEATURES.index("current")] = 1.0
+        assert gained([1.0, 1.0, 1.0, 1.0]) == [0.0, 2.0, 0.0, 0.0]
+        # Where the present phase would let vehicles into a full exit, its pressure is gone.
+        movements[0, 1, MOVEMENT_FEATURES.index("exit_stopped")] = 1.0
+        assert gained([1.0, 1.0, 1.0, 1.0]) == [2.0, 0.0, 0.0, 0.0]
+
+
 def test_phases_are_tried_out_from_the_same_moment():
     changes = {
         "compare_share": 0.5, "compare_phases": 3, "compare_horizon_s": 30, "compare_follow": 0.5,
