@@ -12,7 +12,8 @@ classical agents and SUMO's own programs (``sumo:...``, which do not pass throug
 The folder keeps every finished run in ``runs.jsonl``; the same command goes on where it stopped,
 and judges anew what has changed since: a site, or a learned policy. Whose code has changed is told
 with ``--again``. The runs behind the committed table are in ``benchmarks/judged``;
-``--show`` runs nothing and makes the table of what is kept, also of cases with fewer days.
+``--show`` runs nothing and makes the table of what is kept, of each site and period the days that
+all agents were judged on.
 The table is written to ``quality.md`` with the command and versions, and as ``quality.json``.
 """
 
@@ -177,6 +178,15 @@ def judge(rows: Sequence[dict[str, Any]], agents: Sequence[str]) -> list[dict[st
     return lines
 
 
+def common(rows: Sequence[dict[str, Any]], agents: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of those days of each case that every agent was judged on."""
+    met: dict[tuple[str, str, int], set[str]] = {}
+    for row in rows:
+        met.setdefault((row["scenario"], row["period"], row["seed"]), set()).add(row["agent"])
+    whole = {day for day, there in met.items() if there >= set(agents)}
+    return [row for row in rows if (row["scenario"], row["period"], row["seed"]) in whole]
+
+
 def _interval(value: Sequence[float] | None, digits: int) -> str:
     return "" if value is None else f" ({value[0]:.{digits}f} to {value[1]:.{digits}f})"
 
@@ -301,8 +311,13 @@ def quality(
             failed.append(str(error))
             click.echo(f"failed: {error}", err=True)
     rows = [store.rows[key] for key in used if key in store.rows]
+    if show:
+        rows = common(rows, chosen)
     if show and not rows:
-        raise click.UsageError(f"{out} keeps no run of these; leave --show away to make them")
+        raise click.UsageError(
+            f"{out} keeps no day that all of these agents were judged on; leave --show away to "
+            "make the runs"
+        )
     if rows:
         lines = judge(rows, chosen)
         command = shlex.join(["python", "-m", "benchmarks.quality", *sys.argv[1:]])
