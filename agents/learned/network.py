@@ -44,6 +44,8 @@ _PRESSING = [MOVEMENT_FEATURES.index(name) for name in ("through", "left")]
 _NEAR_VEH, _FAR_VEH = NEAR_M / VEHICLE_SPACE_M, (QUEUE_M - NEAR_M) / VEHICLE_SPACE_M
 _EXIT_VEH = 8.0
 """Vehicles on a full lane of an exit, of 60 m; above, of the near zone and of the far zone."""
+_EQUAL = 1e-3
+"""Pressures that differ by no more than this share are equal."""
 _STREAMS = [MOVEMENT_FEATURES.index(name) for name in KINDS]
 _SHORT_S = 13.0
 """A plan's split without a walk could be as short as this."""
@@ -167,7 +169,7 @@ def _spare(phases: Tensor) -> Tensor:
 
 
 def _pressed(movements: Tensor, phases: Tensor, serves: Tensor, mask: Tensor) -> Tensor:
-    """(B, P) 1 for the open phase of greatest pressure, else 0; the present one counts twice.
+    """(B, P) 1 for the open phases of greatest pressure, else 0; the present one counts twice.
 
     As in `agents.classical.max_pressure`, the pressure of a stream is vehicles a lane less what
     stands in its exit, but of the share of its zone that is taken, so that a full pocket presses
@@ -178,4 +180,5 @@ def _pressed(movements: Tensor, phases: Tensor, serves: Tensor, mask: Tensor) ->
     weighed = movements[:, :, _PRESSING].sum(dim=2) * (upstream - exits).clamp(min=0.0)
     pressure = torch.matmul(serves, weighed.unsqueeze(2)).squeeze(2) * (1.0 + phases[:, :, 0])
     open_ = torch.where(mask > 0.5, pressure, torch.full_like(pressure, -1.0))
-    return (open_ >= open_.amax(dim=1, keepdim=True)).to(movements.dtype)
+    # Sums that are equal but for rounding, which a batch does otherwise, are equal here.
+    return (open_ >= open_.amax(dim=1, keepdim=True) * (1.0 - _EQUAL)).to(movements.dtype)

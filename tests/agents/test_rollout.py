@@ -253,6 +253,10 @@ def test_the_phase_of_greatest_pressure_counts_for_more():
     with torch.no_grad():
         assert gained([1.0, 1.0, 1.0, 1.0]) == [2.0, 0.0, 0.0, 0.0]
         assert gained([0.0, 1.0, 1.0, 1.0]) == [0.0, 2.0, 0.0, 0.0]
+        # Nearly equal pressures share it: rounding decides nothing.
+        movements[0, 1, MOVEMENT_FEATURES.index("far_density")] = 0.6 * (1.0 - 1e-6)
+        assert gained([1.0, 1.0, 1.0, 1.0]) == [2.0, 2.0, 0.0, 0.0]
+        movements[0, 1, MOVEMENT_FEATURES.index("far_density")] = 0.3
         phases[0, 1, PHASE_FEATURES.index("current")] = 1.0
         assert gained([1.0, 1.0, 1.0, 1.0]) == [0.0, 2.0, 0.0, 0.0]
         # Where the present phase would let vehicles into a full exit, its pressure is gone.
