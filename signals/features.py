@@ -52,6 +52,7 @@ PHASE_FEATURES = (
     "plan_share",
     "plan_due",
     "plan_left",
+    "crossing",
 )
 
 LANES = 6.0

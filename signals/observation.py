@@ -34,7 +34,7 @@ from signals.plan import Plan
 from signals.planned import Planned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Set
 
     from gymnasium import spaces
 
@@ -51,7 +51,7 @@ __all__ = [
     "space_of",
 ]
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
 
 
 class ObservationSpec:
@@ -181,23 +181,25 @@ class ObservationSpec:
                 leaving = set(before.groups) - set(after.groups) - walkers
                 entering = (set(after.groups) - set(before.groups)) & walkers
                 change_s = max((timing.intergreen_s(group) for group in leaving), default=0)
-                walk_s = max(
-                    (
-                        timing.groups[group].min_green_s + timing.groups[group].clearance_s
-                        for group in entering
-                    ),
-                    default=0,
-                )
+                walk_s = self._crossing_s(entering)
                 stays = len(set(before.groups) & set(after.groups)) / len(after.groups)
                 for name, value in (
                     ("change", change_s / CHANGE_S),
                     ("walk", walk_s / WALK_S),
                     ("keeps_green", stays),
+                    ("crossing", self._crossing_s(walkers & set(after.groups)) / WALK_S),
                 ):
                     table[after.index, PHASE_FEATURES.index(name)] = min(max(value, 0.0), 1.0)
             table.setflags(write=False)
             found.append(table)
         return tuple(found)
+
+    def _crossing_s(self, walkers: Set[str]) -> int:
+        """Longest walk with its clearance of some pedestrian groups; 0 of none."""
+        groups = self.junction.timing.groups
+        return max(
+            (groups[group].min_green_s + groups[group].clearance_s for group in walkers), default=0
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able description for a contract: hash, shapes and feature names."""

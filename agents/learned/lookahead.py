@@ -66,9 +66,10 @@ class LookaheadLearner:
             with torch.no_grad():
                 stay = [float(values["stay_bonus"]), float(values["stay_bonus_walk"])]
                 lean = [float(values["plan_bonus_walk"]), float(values["plan_bonus_spare"])]
+                press = [float(values["pressure_bonus_walk"]), float(values["pressure_bonus_full"])]
                 self._scorer.stay.copy_(torch.tensor(stay))
                 self._scorer.lean.copy_(torch.tensor(lean))
-                self._scorer.press.fill_(float(values["pressure_bonus_walk"]))
+                self._scorer.press.copy_(torch.tensor(press))
         else:
             self._scorer.load_state_dict(first.state_dict())
         self._mean = deepcopy(self._scorer)

@@ -35,6 +35,7 @@ _KINDS = 5
 _POOL_SCALE = 0.25
 _RELATIONS = 4
 _WALK = PHASE_FEATURES.index("walk")
+_CROSSING = PHASE_FEATURES.index("crossing")
 _PLAN_DUE = PHASE_FEATURES.index("plan_due")
 _PLAN_SPLIT = PHASE_FEATURES.index("plan_split")
 _QUEUE = MOVEMENT_FEATURES.index("queue")
@@ -53,6 +54,10 @@ _AFTER_WALK_S = 5.0
 """A split with a walk could be so much longer than the walk."""
 _NOTHING_SPARE = 0.1
 """A plan is made as if it had no choice where it could shift no more than this share."""
+_BOUND, _FREE = 0.18, 0.2
+"""Up to the first share walks bind a plan; from the second on it is as long as traffic needs."""
+_FULL = 0.3
+"""Share of a lane's zone that may be taken, above what its exit lacks, before it is too full."""
 
 
 class PhaseScorer(nn.Module):
@@ -64,9 +69,10 @@ class PhaseScorer(nn.Module):
     Attributes:
         stay: (2,) bonus of the present phase, in the unit of the scores, and what comes to it for
             every minute of the junction's longest walk; not learned.
-        press: () bonus of the open phase of greatest pressure (`_pressed`), for every minute of the
-            longest walk, where every queue is as long as is seen, less with shorter ones. Not
-            learned.
+        press: (2,) bonus of the open phase of greatest pressure (`_pressed`), for every minute of
+            the longest walk, where every queue is as long as is seen, less with shorter ones; and
+            what comes to it where walks bind the plan (`_bound`) and its fullest lane is full, less
+            with fewer vehicles (`_FULL`). Not learned.
         lean: (2,) bonus of the phase that the plan serves now, for every minute of the longest
             walk, where every queue is as long as is seen, less with shorter ones; and what comes to
             it for what the plan could have shifted (`_spare`), 1 being the cycle. Not learned.
@@ -94,8 +100,10 @@ class PhaseScorer(nn.Module):
         # there, what was learned from trials is trusted less. A plan whose cycle is full of walks
         # says little about traffic; one that had seconds to give says where they are needed.
         self.lean = nn.Parameter(torch.zeros(2), requires_grad=False)
-        # The fullest lanes are what such a junction must not leave waiting, whatever the plan says.
-        self.press = nn.Parameter(torch.zeros(()), requires_grad=False)
+        # The fullest lanes are what such a junction must not leave waiting, whatever the plan says:
+        # less so where the plan's cycle is longer than its walks, since frequent changes would cost
+        # the capacity that the cycle was made long for.
+        self.press = nn.Parameter(torch.zeros(2), requires_grad=False)
 
     def parts(
         self, movements: Tensor, phases: Tensor, serves: Tensor, only: Tensor | None = None
@@ -151,34 +159,58 @@ class PhaseScorer(nn.Module):
         queued = (streams * movements[:, :, _QUEUE]).sum(dim=1, keepdim=True)
         full = queued / streams.sum(dim=1, keepdim=True).clamp(min=1.0)
         trust = self.lean[0] + self.lean[1] * _spare(phases)
-        pressed = self.press * _pressed(movements, phases, serves, mask)
-        lean = longest_walk * full * (trust * phases[:, :, _PLAN_DUE] + pressed)
+        pressures = _pressures(movements)
+        fullest = (serves * pressures.unsqueeze(1)).amax(dim=2) / (_NEAR_VEH + _FAR_VEH)
+        urgent = self.press[1] * _bound(phases) * (fullest - _FULL).clamp(min=0.0)
+        pressed = _pressed(pressures, phases, serves, mask) * (full * self.press[0] + urgent)
+        lean = longest_walk * (full * trust * phases[:, :, _PLAN_DUE] + pressed)
         scores = self.parts(movements, phases, serves).sum(dim=2) + stay + lean
         return torch.where(mask > 0.5, scores, torch.full_like(scores, CLOSED))
 
 
 def _spare(phases: Tensor) -> Tensor:
-    """(B, 1) share of the plan's cycle that its walks and shortest splits leave, less a tenth."""
+    """(B, 1) share of the plan's cycle that could be shifted, less what no plan can.
+
+    A walk that has begun counts as none: in its own split, the rest of it is the plan's to give.
+    """
+    return (_slack(phases, _WALK) - _NOTHING_SPARE).clamp(min=0.0)
+
+
+def _bound(phases: Tensor) -> Tensor:
+    """(B, 1) 1 where walks make the plan's cycle as long as it is, down to 0 where they do not."""
+    return ((_FREE - _slack(phases, _CROSSING)) / (_FREE - _BOUND)).clamp(0.0, 1.0)
+
+
+def _slack(phases: Tensor, walk: int) -> Tensor:
+    """(B, 1) share of the plan's cycle that its walks and shortest splits leave; 1 of no plan.
+
+    Args:
+        phases: (B, P, G) float32.
+        walk: Feature that says how long each phase's walk is.
+    """
     splits_s = phases[:, :, _PLAN_SPLIT] * ELAPSED_S
-    walks_s = phases[:, :, _WALK] * WALK_S
+    walks_s = phases[:, :, walk] * WALK_S
     walked_s = torch.minimum(walks_s + _AFTER_WALK_S, splits_s)
     least_s = torch.where(walks_s > 0.0, walked_s, torch.full_like(splits_s, _SHORT_S))
     bound_s = (least_s * (splits_s > 0.0)).sum(dim=1, keepdim=True)
     cycle_s = splits_s.sum(dim=1, keepdim=True)
-    return (1.0 - bound_s / cycle_s.clamp(min=1.0) - _NOTHING_SPARE).clamp(min=0.0)
+    return 1.0 - bound_s / cycle_s.clamp(min=1.0)
 
 
-def _pressed(movements: Tensor, phases: Tensor, serves: Tensor, mask: Tensor) -> Tensor:
-    """(B, P) 1 for the open phases of greatest pressure, else 0; the present one counts twice.
+def _pressures(movements: Tensor) -> Tensor:
+    """(B, M) vehicles a lane upstream less those that stand in the exit, at least 0.
 
-    As in `agents.classical.max_pressure`, the pressure of a stream is vehicles a lane less what
-    stands in its exit, but of the share of its zone that is taken, so that a full pocket presses
-    like a full street.
+    As in `agents.classical.max_pressure`, but of the share of its zone that is taken, so that a
+    full pocket presses like a full street; right turns and people on foot press nobody.
     """
     upstream = _NEAR_VEH * movements[:, :, _NEAR] + _FAR_VEH * movements[:, :, _FAR]
     exits = _EXIT_VEH * movements[:, :, _EXIT_STOPPED]
-    weighed = movements[:, :, _PRESSING].sum(dim=2) * (upstream - exits).clamp(min=0.0)
-    pressure = torch.matmul(serves, weighed.unsqueeze(2)).squeeze(2) * (1.0 + phases[:, :, 0])
+    return movements[:, :, _PRESSING].sum(dim=2) * (upstream - exits).clamp(min=0.0)
+
+
+def _pressed(pressures: Tensor, phases: Tensor, serves: Tensor, mask: Tensor) -> Tensor:
+    """(B, P) 1 for the open phases of greatest pressure, else 0; the present one counts twice."""
+    pressure = torch.matmul(serves, pressures.unsqueeze(2)).squeeze(2) * (1.0 + phases[:, :, 0])
     open_ = torch.where(mask > 0.5, pressure, torch.full_like(pressure, -1.0))
     # Sums that are equal but for rounding, which a batch does otherwise, are equal here.
-    return (open_ >= open_.amax(dim=1, keepdim=True) * (1.0 - _EQUAL)).to(movements.dtype)
+    return (open_ >= open_.amax(dim=1, keepdim=True) * (1.0 - _EQUAL)).to(phases.dtype)

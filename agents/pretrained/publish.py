@@ -1,13 +1,13 @@
 """Makes a shipped policy of a training run.
 
 python -m agents.pretrained.publish runs/universal universal [--mean] [--stay 0.1 0.8] [--lean 3 60]
-    [--press 1.5]
+    [--press 1.5 20]
 
 With ``--mean``, of a run that began from the shipped weights: the mean of its weights and those
 that it began from, which forgets less of what these knew (M. Wortsman
 et al., "Robust fine-tuning of zero-shot models", CVPR 2022). ``--stay`` sets the bonus
 of the present phase, and what comes to it for a minute of the longest walk, ``--lean`` the bonus
-of the plan's phase, and what comes to it for what the plan could have shifted, ``--press`` that
+of the plan's phase, and what comes to it for what the plan could have shifted, ``--press`` those
 of the phase of greatest pressure (`agents.learned.network.PhaseScorer`); all are to be chosen on
 streets for choosing.
 """
@@ -40,14 +40,16 @@ _OBSERVATIONS = 64
 @click.option(
     "--lean", type=(float, float), help="Bonuses of the plan's phase. Default: the run's."
 )
-@click.option("--press", type=float, help="Bonus of the greatest pressure. Default: the run's.")
+@click.option(
+    "--press", type=(float, float), help="Bonuses of the greatest pressure. Default: the run's."
+)
 def main(
     run: Path,
     name: str,
     mean: bool,
     stay: tuple[float, float] | None,
     lean: tuple[float, float] | None,
-    press: float | None,
+    press: tuple[float, float] | None,
 ) -> None:
     """Copy what is needed of RUN into the folder of shipped policy NAME."""
     scorer = load_run(run).scorer
@@ -61,7 +63,7 @@ def main(
     if lean is not None:
         scorer.lean.copy_(torch.tensor(lean))
     if press is not None:
-        scorer.press.fill_(press)
+        scorer.press.copy_(torch.tensor(press))
     observations = recorded_observations(run)
     policy = to_onnx(scorer, observations)
     check = compare(scorer, policy, observations)

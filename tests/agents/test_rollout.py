@@ -246,7 +246,7 @@ def test_the_phase_of_greatest_pressure_counts_for_more():
     def gained(mask):
         scorer.press.fill_(0.0)
         bare = scorer(movements, phases, serves, torch.tensor([mask]))
-        scorer.press.fill_(8.0)
+        scorer.press.copy_(torch.tensor([8.0, 0.0]))
         found = scorer(movements, phases, serves, torch.tensor([mask])) - bare
         return [round(value, 4) for value in found[0].tolist()]
 
@@ -262,6 +262,46 @@ def test_the_phase_of_greatest_pressure_counts_for_more():
         # Where the present phase would let vehicles into a full exit, its pressure is gone.
         movements[0, 1, MOVEMENT_FEATURES.index("exit_stopped")] = 1.0
         assert gained([1.0, 1.0, 1.0, 1.0]) == [2.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("splits_s", "taken", "gained"),
+    [
+        # Of 70 s, walks and shortest splits need 13 + 35 s: the cycle is long for traffic's sake.
+        ((30.0, 40.0), 1.0, 0.0),
+        # Of 50 s, all but 2 s are needed: nobody must wait long for a change.
+        ((15.0, 35.0), 1.0, 20.0 * 0.5 * 0.7),
+        ((15.0, 35.0), 0.5, 20.0 * 0.5 * 0.2),
+        ((15.0, 35.0), 0.3, 0.0),
+        # Half way between the two: 19 % could be shifted.
+        ((13.0 + 48.0 / 0.81 - 48.0, 35.0), 1.0, 20.0 * 0.5 * 0.7 * 0.5),
+        # No plan, nothing to go by.
+        ((0.0, 0.0), 1.0, 0.0),
+    ],
+)
+@pytest.mark.parametrize("present", [0, 1])
+def test_the_fullest_lanes_count_for_more_where_walks_bind_the_plan(
+    splits_s, taken, gained, present
+):
+    scorer = PhaseScorer(16).eval()
+    movements = torch.zeros(1, 3, len(MOVEMENT_FEATURES))
+    for row, kind in enumerate(("through", "left", "pedestrian")):
+        movements[0, row, MOVEMENT_FEATURES.index(kind)] = 1.0
+    for name in ("near_density", "far_density"):
+        movements[0, 0, MOVEMENT_FEATURES.index(name)] = taken
+    phases = torch.zeros(1, 3, len(PHASE_FEATURES))
+    phases[0, present, PHASE_FEATURES.index("current")] = 1.0
+    phases[0, 1, PHASE_FEATURES.index("crossing")] = 0.5
+    # The longest walk is that of a phase which the plan leaves out, so that it always lies ahead.
+    phases[0, 2, PHASE_FEATURES.index("walk")] = 0.5
+    if present != 1:
+        phases[0, 1, PHASE_FEATURES.index("walk")] = 0.5
+    phases[0, :2, PHASE_FEATURES.index("plan_split")] = torch.tensor(splits_s) / 120.0
+    seen = (movements, phases, torch.eye(3).unsqueeze(0), torch.ones(1, 3))
+    with torch.no_grad():
+        bare = scorer(*seen)
+        scorer.press.copy_(torch.tensor([0.0, 20.0]))
+        assert torch.allclose(scorer(*seen) - bare, torch.tensor([[gained, 0.0, 0.0]]), atol=1e-4)
 
 
 def test_phases_are_tried_out_from_the_same_moment():

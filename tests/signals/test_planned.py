@@ -36,6 +36,26 @@ def column(seen: Observation, name: str) -> list[float]:
     return [float(value) for value in seen.phases[:, PHASE_FEATURES.index(name)]]
 
 
+def test_a_crossing_is_as_long_whoever_walks_already(junction: Junction) -> None:
+    spec, groups = ObservationSpec(junction), junction.timing.groups
+    walkers = {group.id for group in junction.groups if group.kind == "pedestrian"}
+    expected = [
+        max(
+            (groups[g].min_green_s + groups[g].clearance_s for g in walkers & set(p.groups)),
+            default=0,
+        )
+        / 60.0
+        for p in junction.phases
+    ]
+    crossing, walk = (PHASE_FEATURES.index(name) for name in ("crossing", "walk"))
+    assert max(expected) > 0.0
+    for present, table in enumerate(spec.phase_features):
+        assert table[:, crossing].tolist() == pytest.approx(expected)
+        # Whom the present phase serves already does not begin to walk.
+        assert table[present, walk] == 0.0
+        assert (table[:, walk] <= table[:, crossing]).all()
+
+
 def test_a_plan_that_is_followed_is_always_due_and_seen_running_out(
     junction: Junction, plan: Plan
 ) -> None:
