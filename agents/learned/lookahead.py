@@ -65,7 +65,8 @@ class LookaheadLearner:
         if first is None:
             with torch.no_grad():
                 stay = [float(values["stay_bonus"]), float(values["stay_bonus_walk"])]
-                lean = [float(values["plan_bonus_walk"]), float(values["plan_bonus_spare"])]
+                names = ("plan_bonus_walk", "plan_bonus_spare", "plan_bonus_free")
+                lean = [float(values[name]) for name in names]
                 press = [float(values["pressure_bonus_walk"]), float(values["pressure_bonus_full"])]
                 self._scorer.stay.copy_(torch.tensor(stay))
                 self._scorer.lean.copy_(torch.tensor(lean))

@@ -73,9 +73,10 @@ class PhaseScorer(nn.Module):
             the longest walk, where every queue is as long as is seen, less with shorter ones; and
             what comes to it where walks bind the plan (`_bound`) and its fullest lane is full, less
             with fewer vehicles (`_FULL`). Not learned.
-        lean: (2,) bonus of the phase that the plan serves now, for every minute of the longest
-            walk, where every queue is as long as is seen, less with shorter ones; and what comes to
-            it for what the plan could have shifted (`_spare`), 1 being the cycle. Not learned.
+        lean: (3,) bonus of the phase that the plan serves now, for every minute of the longest
+            walk, where every queue is as long as is seen, less with shorter ones; what comes to
+            it for what the plan could have shifted (`_spare`), 1 being the cycle; and what comes to
+            it where walks do not bind the plan (`_bound`). Not learned.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -99,7 +100,7 @@ class PhaseScorer(nn.Module):
         # A saturated junction loses for as long as its queues last, which is longer than any trial:
         # there, what was learned from trials is trusted less. A plan whose cycle is full of walks
         # says little about traffic; one that had seconds to give says where they are needed.
-        self.lean = nn.Parameter(torch.zeros(2), requires_grad=False)
+        self.lean = nn.Parameter(torch.zeros(3), requires_grad=False)
         # The fullest lanes are what such a junction must not leave waiting, whatever the plan says:
         # less so where the plan's cycle is longer than its walks, since frequent changes would cost
         # the capacity that the cycle was made long for.
@@ -158,10 +159,11 @@ class PhaseScorer(nn.Module):
         streams = movements[:, :, _STREAMS].sum(dim=2)
         queued = (streams * movements[:, :, _QUEUE]).sum(dim=1, keepdim=True)
         full = queued / streams.sum(dim=1, keepdim=True).clamp(min=1.0)
-        trust = self.lean[0] + self.lean[1] * _spare(phases)
+        bound = _bound(phases)
+        trust = self.lean[0] + self.lean[1] * _spare(phases) + self.lean[2] * (1.0 - bound)
         pressures = _pressures(movements)
         fullest = (serves * pressures.unsqueeze(1)).amax(dim=2) / (_NEAR_VEH + _FAR_VEH)
-        urgent = self.press[1] * _bound(phases) * (fullest - _FULL).clamp(min=0.0)
+        urgent = self.press[1] * bound * (fullest - _FULL).clamp(min=0.0)
         pressed = _pressed(pressures, phases, serves, mask) * (full * self.press[0] + urgent)
         lean = longest_walk * (full * trust * phases[:, :, _PLAN_DUE] + pressed)
         scores = self.parts(movements, phases, serves).sum(dim=2) + stay + lean

@@ -1,15 +1,15 @@
 """Makes a shipped policy of a training run.
 
-python -m agents.pretrained.publish runs/universal universal [--mean] [--stay 0.1 0.8] [--lean 3 60]
-    [--press 1.5 20]
+python -m agents.pretrained.publish runs/universal universal [--mean] [--stay 0.1 0.8]
+    [--lean 3 60 3] [--press 1.5 20]
 
 With ``--mean``, of a run that began from the shipped weights: the mean of its weights and those
 that it began from, which forgets less of what these knew (M. Wortsman
 et al., "Robust fine-tuning of zero-shot models", CVPR 2022). ``--stay`` sets the bonus
 of the present phase, and what comes to it for a minute of the longest walk, ``--lean`` the bonus
-of the plan's phase, and what comes to it for what the plan could have shifted, ``--press`` those
-of the phase of greatest pressure (`agents.learned.network.PhaseScorer`); all are to be chosen on
-streets for choosing.
+of the plan's phase, and what comes to it for what the plan could have shifted and where walks do
+not bind it, ``--press`` those of the phase of greatest pressure
+(`agents.learned.network.PhaseScorer`); all are to be chosen on streets for choosing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _OBSERVATIONS = 64
     "--stay", type=(float, float), help="Bonuses of the present phase. Default: the run's."
 )
 @click.option(
-    "--lean", type=(float, float), help="Bonuses of the plan's phase. Default: the run's."
+    "--lean", type=(float, float, float), help="Bonuses of the plan's phase. Default: the run's."
 )
 @click.option(
     "--press", type=(float, float), help="Bonuses of the greatest pressure. Default: the run's."
@@ -48,7 +48,7 @@ def main(
     name: str,
     mean: bool,
     stay: tuple[float, float] | None,
-    lean: tuple[float, float] | None,
+    lean: tuple[float, float, float] | None,
     press: tuple[float, float] | None,
 ) -> None:
     """Copy what is needed of RUN into the folder of shipped policy NAME."""

@@ -188,7 +188,7 @@ def test_the_phase_of_the_plan_counts_for_more_the_longer_the_queues():
     seen = (movements, phases, torch.ones(2, 3, 5))
     with torch.no_grad():
         bare = scorer(*seen, torch.ones(2, 3))
-        scorer.lean.copy_(torch.tensor([10.0, 0.0]))
+        scorer.lean.copy_(torch.tensor([10.0, 0.0, 0.0]))
         gained = scorer(*seen, torch.ones(2, 3)) - bare
     expected = torch.tensor([[0.0, 0.0, 0.0], [0.0, 10.0 * 0.5 * 0.6, 0.0]])
     assert torch.allclose(gained, expected, atol=1e-5)
@@ -219,10 +219,38 @@ def test_a_plan_that_could_have_shifted_more_counts_for_more(splits_s, walks_s, 
     seen = (movements, phases, torch.ones(1, 2, 1), torch.ones(1, 2))
     with torch.no_grad():
         bare = scorer(*seen)
-        scorer.lean.copy_(torch.tensor([0.0, 60.0]))
+        scorer.lean.copy_(torch.tensor([0.0, 60.0, 0.0]))
         gained = scorer(*seen) - bare
     expected = torch.tensor([[60.0 * spare * max(walks_s) / 60.0 * 0.6, 0.0]])
     assert torch.allclose(gained, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("splits_s", "gained"),
+    [
+        # Of 70 s, walks and shortest splits need 48 s.
+        ((30.0, 40.0), 4.0 * 0.5 * 0.6),
+        ((15.0, 35.0), 0.0),
+        # Half way between the two: 19 % could be shifted.
+        ((13.0 + 48.0 / 0.81 - 48.0, 35.0), 4.0 * 0.5 * 0.6 * 0.5),
+    ],
+)
+def test_the_plan_counts_for_more_where_walks_do_not_bind_it(splits_s, gained):
+    scorer = PhaseScorer(16).eval()
+    movements = torch.zeros(1, 1, len(MOVEMENT_FEATURES))
+    movements[0, 0, MOVEMENT_FEATURES.index("through")] = 1.0
+    movements[0, 0, MOVEMENT_FEATURES.index("queue")] = 0.6
+    phases = torch.zeros(1, 2, len(PHASE_FEATURES))
+    phases[0, :, PHASE_FEATURES.index("plan_split")] = torch.tensor(splits_s) / 120.0
+    phases[0, 1, PHASE_FEATURES.index("crossing")] = 0.5
+    phases[0, 1, PHASE_FEATURES.index("walk")] = 0.5
+    phases[0, 0, PHASE_FEATURES.index("plan_due")] = 1.0
+    seen = (movements, phases, torch.ones(1, 2, 1), torch.ones(1, 2))
+    with torch.no_grad():
+        bare = scorer(*seen)
+        scorer.lean.copy_(torch.tensor([0.0, 0.0, 4.0]))
+        found = scorer(*seen) - bare
+    assert torch.allclose(found, torch.tensor([[gained, 0.0]]), atol=1e-4)
 
 
 def test_the_phase_of_greatest_pressure_counts_for_more():
