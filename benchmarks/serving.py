@@ -42,9 +42,10 @@ import click
 import httpx2
 import numpy as np
 
+from controllers.registry.change import Author
 from controllers.registry.database import migrate, open_engine
 from controllers.registry.retention import counts
-from controllers.registry.store import Author, Registry
+from controllers.registry.store import Registry
 from controllers.service.cli import _spool_of
 from signals.bundle import write_bundle
 from signals.contract import Contract, TimedPlan

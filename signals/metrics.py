@@ -10,44 +10,18 @@ which a scheduled vehicle left none.
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from signals.capacity import crosswalk_los, junction_los
-from signals.errors import SimulationError
 from signals.junction import Junction
 from signals.network_metrics import JunctionMetrics, NetworkSampler
-from signals.queues import GRIDLOCK_S, QueueSampler, QueueStats
+from signals.queues import QueueSampler
 from signals.schedule import ELSEWHERE, Schedule
-
-
-@dataclass(frozen=True, slots=True)
-class ApproachMetrics:
-    """One leg of the junction (접근로).
-
-    Attributes:
-        vehicles: Scheduled vehicles.
-        delay_s: Delay (s/veh).
-        los: KHCM level of service.
-        stops: Stops per vehicle.
-        unfinished: Inserted, not arrived.
-        never_inserted: Scheduled, never inserted.
-        queue: Queues, None when nobody sampled them.
-    """
-
-    vehicles: int
-    delay_s: float
-    los: str
-    stops: float
-    unfinished: int
-    never_inserted: int
-    queue: QueueStats | None
+from signals.trips import ApproachMetrics, Tally, TripReader, incomplete, read_trips
 
 
 @dataclass(frozen=True)
@@ -118,47 +92,6 @@ class RunMetrics:
         return data
 
 
-@dataclass(slots=True)
-class _Tally:
-    """Vehicles of one leg, or of all."""
-
-    vehicles: int = 0
-    lost_s: float = 0.0
-    stops: int = 0
-    arrived: int = 0
-    never_inserted: int = 0
-    arrivals_s: list[float] = field(default_factory=list)
-    waiters: list[tuple[float, float]] = field(default_factory=list)
-
-    @property
-    def unfinished(self) -> int:
-        return self.vehicles - self.arrived - self.never_inserted
-
-    def approach(self, queue: QueueStats | None) -> ApproachMetrics:
-        delay_s = self.lost_s / self.vehicles if self.vehicles else 0.0
-        return ApproachMetrics(
-            self.vehicles,
-            delay_s,
-            junction_los(delay_s),
-            self.stops / self.vehicles if self.vehicles else 0.0,
-            self.unfinished,
-            self.never_inserted,
-            queue,
-        )
-
-    def gridlock(self, begin_s: float, end_s: float) -> tuple[float, int] | None:
-        """The longest time without an arrival in which somebody stood all along, and how many."""
-        marks = [begin_s, *sorted(self.arrivals_s), end_s]
-        worst: tuple[float, int] | None = None
-        for start_s, stop_s in pairwise(marks):
-            if stop_s - start_s <= max(GRIDLOCK_S, worst[0] if worst else 0.0):
-                continue
-            there = sum(due_s <= start_s and gone_s >= stop_s for due_s, gone_s in self.waiters)
-            if there:
-                worst = (stop_s - start_s, there)
-        return worst
-
-
 @dataclass
 class Incidents:
     """What must not happen in a sound run, counted second by second.
@@ -205,9 +138,9 @@ def summarise(
     Raises:
         SimulationError: The records cannot be read.
     """
-    reader = _read(trips_file, schedule, end_s)
+    reader = read_trips(trips_file, schedule, end_s)
     seen = incidents or Incidents()
-    flags = _flags(reader.legs, begin_s, end_s, seen) + _incomplete(reader, schedule, end_s)
+    flags = _flags(reader.legs, begin_s, end_s, seen) + incomplete(reader, schedule, end_s)
     sampled = queues.stats() if queues else {}
     legs = list(dict.fromkeys(lane.leg for lane in junction.lanes))
     if ELSEWHERE in reader.legs:
@@ -245,10 +178,10 @@ def summarise_network(
     Raises:
         SimulationError: The records cannot be read.
     """
-    reader = _read(trips_file, schedule, end_s)
+    reader = read_trips(trips_file, schedule, end_s)
     seen = incidents or Incidents()
     flags = sampler.flags() + _flags({}, begin_s, end_s, seen)
-    flags += _incomplete(reader, schedule, end_s)
+    flags += incomplete(reader, schedule, end_s)
     junctions = sampler.junctions()
     worst = max(junctions, key=lambda name: junctions[name].delay_s, default="")
     return replace(
@@ -261,19 +194,8 @@ def summarise_network(
     )
 
 
-def _read(trips_file: Path, schedule: Schedule, end_s: float) -> _TripReader:
-    reader = _TripReader(schedule, end_s)
-    try:
-        reader.read(trips_file)
-    except (OSError, ET.ParseError, KeyError, ValueError) as error:
-        raise SimulationError(
-            f"SUMO's records of the run cannot be read: {trips_file}: {error}"
-        ) from error
-    return reader
-
-
 def _judged(
-    reader: _TripReader, begin_s: float, end_s: float, seen: Incidents, flags: tuple[str, ...]
+    reader: TripReader, begin_s: float, end_s: float, seen: Incidents, flags: tuple[str, ...]
 ) -> RunMetrics:
     """What the trips alone say."""
     total = reader.total
@@ -313,88 +235,12 @@ def _judged(
     )
 
 
-def _incomplete(reader: _TripReader, schedule: Schedule, end_s: float) -> tuple[str, ...]:
-    lost = schedule.scheduled(end_s) - reader.seen
-    if not lost:
-        return ()
-    return (f"incomplete: {len(lost)} scheduled vehicles left no trip, e.g. {min(lost)}",)
-
-
-class _TripReader:
-    """Adds up a tripinfo file."""
-
-    def __init__(self, schedule: Schedule, end_s: float) -> None:
-        self._schedule = schedule
-        self._end_s = end_s
-        self.seen: set[str] = set()
-        self.total = _Tally()
-        self.legs: defaultdict[str, _Tally] = defaultdict(_Tally)
-        self.longest_wait_s = 0.0
-        self.buses_lost_s: list[float] = []
-        self.persons = 0.0
-        self.persons_lost_s = 0.0
-        self.walkers_lost_s: list[float] = []
-        self.walkers_waited_s: list[float] = []
-        self.co2_mg = 0.0
-        self.has_emissions = False
-
-    def read(self, trips_file: Path) -> None:
-        for _, element in ET.iterparse(trips_file):
-            if element.tag == "tripinfo":
-                self._vehicle(element)
-            elif element.tag == "personinfo":
-                self._person(element)
-            if element.tag in ("tripinfo", "personinfo"):
-                element.clear()
-
-    def _vehicle(self, element: ET.Element) -> None:
-        name = element.attrib["id"]
-        depart_s, arrival_s = float(element.attrib["depart"]), float(element.attrib["arrival"])
-        held_s = float(element.attrib["departDelay"])
-        lost_s = float(element.attrib["timeLoss"]) + held_s
-        waited_s = float(element.attrib["waitingTime"]) + held_s
-        inserted = depart_s >= 0.0
-        arrived = arrival_s >= 0.0 and not element.get("vaporized")
-        self.seen.add(name)
-        for tally in (self.total, self.legs[self._schedule.leg_of(name)]):
-            tally.vehicles += 1
-            tally.lost_s += lost_s
-            tally.stops += int(element.attrib["waitingCount"])
-            tally.arrived += arrived
-            tally.never_inserted += not inserted
-            if arrived:
-                tally.arrivals_s.append(arrival_s)
-            if waited_s > GRIDLOCK_S:
-                due_s = (depart_s if inserted else self._end_s) - held_s
-                tally.waiters.append((due_s, arrival_s if arrived else self._end_s))
-        self.longest_wait_s = max(self.longest_wait_s, waited_s)
-        persons = self._schedule.persons_in(name)
-        self.persons += persons
-        self.persons_lost_s += persons * lost_s
-        if element.get("vType", "").partition("@")[0] in self._schedule.bus_types:
-            self.buses_lost_s.append(lost_s)
-        emissions = element.find("emissions")
-        if emissions is not None:
-            self.has_emissions = True
-            self.co2_mg += float(emissions.attrib["CO2_abs"])
-
-    def _person(self, element: ET.Element) -> None:
-        if float(element.attrib["depart"]) < 0.0:
-            return  # SUMO reads ahead: people due after the end of the run
-        lost_s = 0.0
-        for walk in element.iter("walk"):
-            ended = float(walk.attrib["arrival"]) >= 0.0
-            lost_s += float(walk.attrib["timeLoss" if ended else "waitingTime"])
-        self.walkers_lost_s.append(lost_s)
-        self.walkers_waited_s.append(float(element.attrib["waitingTime"]))
-
-
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
 def _flags(
-    legs: Mapping[str, _Tally], begin_s: float, end_s: float, seen: Incidents
+    legs: Mapping[str, Tally], begin_s: float, end_s: float, seen: Incidents
 ) -> tuple[str, ...]:
     found = []
     for leg, tally in sorted(legs.items()):

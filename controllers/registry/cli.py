@@ -75,7 +75,7 @@ def add(
 @json_option
 def list_(address: str | None, as_json: bool) -> None:
     """List bundles and what is deployed where."""
-    from controllers.registry.store import now_ms
+    from controllers.registry.change import now_ms
 
     found = opened_registry(address)
     bundles, deployments = found.bundles(), found.deployments()
@@ -119,7 +119,7 @@ def show(junction: str, address: str | None, count: int, as_json: bool) -> None:
     What the policy would choose is there on every stage, also where the plan drives.
     """
     found = opened_registry(address)
-    from controllers.registry.store import now_ms
+    from controllers.registry.change import now_ms
     from signals.errors import UnknownNameError
 
     history = found.history(junction)
@@ -249,7 +249,7 @@ def override(
 ) -> None:
     """Take JUNCTION from the policy: onto its own plan, or into one phase."""
     found = opened_registry(address)
-    from controllers.registry.store import now_ms
+    from controllers.registry.change import now_ms
 
     until = None if minutes is None else now_ms() + round(60_000 * minutes)
     kind = "local_plan" if phase is None else "hold"
@@ -342,7 +342,7 @@ registry.add_command(keys)
 
 def _note_override(found: Registry, junction: str) -> None:
     """Say that a change of the deployment is not followed yet, where an override holds."""
-    from controllers.registry.store import now_ms
+    from controllers.registry.change import now_ms
 
     over = found.override_at(junction, now_ms())
     if over is not None:

@@ -15,7 +15,8 @@ from signals.errors import InputError, MissingDependencyError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from controllers.registry.store import Author, Registry
+    from controllers.registry.change import Author
+    from controllers.registry.store import Registry
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -79,7 +80,7 @@ def author(who: str | None, why: str) -> Author:
     Raises:
         InputError: This machine's user has no name.
     """
-    from controllers.registry.store import Author
+    from controllers.registry.change import Author
 
     try:
         return Author(who or getpass.getuser(), why)

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import delete, func, select
 
+from controllers.registry.change import Author, now_ms
 from controllers.registry.database import reading, writing
-from controllers.registry.store import Author, Registry, now_ms
+from controllers.registry.store import Registry
 from controllers.registry.tables import PRUNED, Base
 from signals.errors import InputError, MissingDependencyError, OutputError
 

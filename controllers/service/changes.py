@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 
-from controllers.registry.store import Author, Registry, now_ms
+from controllers.registry.change import Author, now_ms
+from controllers.registry.store import Registry
 from controllers.registry.tables import LIVE_MODES, Deployment
 from controllers.rollout import RolloutOptions
 from controllers.service.deciding import Service

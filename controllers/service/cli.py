@@ -239,8 +239,9 @@ def _names(names: Iterable[str]) -> str:
 def _fill(address: str, bundles: tuple[Path, ...], keys: frozenset[str]) -> None:
     """A registry for the time of this command, in which the bundles act at once."""
     from controllers.bundle import load_trusted
+    from controllers.registry.change import Author
     from controllers.registry.database import migrate, open_engine
-    from controllers.registry.store import Author, Registry
+    from controllers.registry.store import Registry
 
     loaded = [load_trusted(path, keys) for path in bundles]
     seen: dict[str, str] = {}

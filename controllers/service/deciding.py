@@ -16,8 +16,9 @@ import orjson
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from controllers.registry.change import Author, now_ms
 from controllers.registry.journal import JournalFullError
-from controllers.registry.store import Author, Registry, now_ms
+from controllers.registry.store import Registry
 from controllers.registry.tables import Override
 from controllers.registry.writer import Writer
 from controllers.rollout import SERVICE, Glimpse, Watch, acts, labelled, may_act

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
+from controllers.registry.change import Author, now_ms
 from controllers.registry.retention import prune
 from controllers.registry.samples import evaluation
-from controllers.registry.store import Author, now_ms
 from controllers.rollout import SERVICE, may_act
 from controllers.service.deciding import Service
 from signals.drift import NO_RANGES

@@ -13,8 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
+from controllers.registry.change import now_ms
 from controllers.registry.samples import evaluation
-from controllers.registry.store import Registry, now_ms
+from controllers.registry.store import Registry
 from controllers.registry.tables import Base
 from controllers.service.deciding import Service
 from controllers.service.errors import REFUSED

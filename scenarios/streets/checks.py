@@ -9,18 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from scenarios.checks import (
-    Problem,
-    leg_problems,
-    movement_problems,
-    per_period,
-    phase_problems,
-    provenance_problems,
-    special_problems,
-    unknown,
-    volume_problems,
-)
+from scenarios.checks import phase_problems, provenance_problems, special_problems
+from scenarios.demand_checks import per_period, volume_problems
 from scenarios.layout import COMPASS
+from scenarios.leg_checks import leg_problems, movement_problems
+from scenarios.problems import Problem, unknown
 from scenarios.streets.flows import path_between
 from scenarios.streets.junctions import STORAGE_M, Streets, leg_ref, turn_target
 from scenarios.streets.schema import StreetSite

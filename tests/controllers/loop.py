@@ -364,10 +364,11 @@ def delay_s(world: World, seed: int, trips_file: Path) -> float:
         schedule = Schedule.read(routes, world.junction, world.additional_files)
         found = summarise(trips_file, world.junction, schedule, world.begin_s, world.end_s)
     else:
-        from signals.metrics import Incidents, _judged, _read
+        from signals.metrics import Incidents, _judged
+        from signals.trips import read_trips
 
         schedule = Schedule.read(routes, world.junctions, world.additional_files)
-        reader = _read(trips_file, schedule, world.end_s)
+        reader = read_trips(trips_file, schedule, world.end_s)
         found = _judged(reader, world.begin_s, world.end_s, Incidents(), ())
     assert found.delay_s is not None
     return found.delay_s

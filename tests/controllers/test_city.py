@@ -20,10 +20,11 @@ from click.testing import CliRunner
 
 from controllers.bundle import trusted_keys
 from controllers.poller import Credentials, Poller
+from controllers.registry.change import Author, now_ms
 from controllers.registry.cli import registry as registry_command
 from controllers.registry.database import migrate, open_engine
 from controllers.registry.journal import JournalFullError
-from controllers.registry.store import Author, Registry, now_ms
+from controllers.registry.store import Registry
 from controllers.rollout import SERVICE
 from controllers.runtime import DecisionRequest, JunctionRuntime
 from controllers.service.assembly import Settings, assembled

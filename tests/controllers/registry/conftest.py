@@ -12,8 +12,9 @@ pytest.importorskip("alembic", reason="alembic is not installed (extra: serve)")
 from sqlalchemy import text
 
 from controllers.bundle import trusted_keys
+from controllers.registry.change import Author
 from controllers.registry.database import migrate, open_engine
-from controllers.registry.store import Author, Registry
+from controllers.registry.store import Registry
 from signals.bundle import Bundle
 from tests.controllers.postgres import VARIABLE, Cluster, binaries, cluster
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from controllers.bundle import trusted_keys
+from controllers.registry.change import Author, now_ms
 from controllers.registry.database import (
     check,
     migrate,
@@ -17,7 +18,7 @@ from controllers.registry.database import (
     writing,
 )
 from controllers.registry.keys import find
-from controllers.registry.store import Author, Registry, now_ms
+from controllers.registry.store import Registry
 from controllers.registry.tables import KEPT, PRUNED, Base
 from signals.bundle import Bundle, write_bundle
 from signals.errors import (

@@ -11,10 +11,11 @@ from typing import Any
 import polars
 import pytest
 
+from controllers.registry.change import now_ms
 from controllers.registry.database import migrate, open_engine
 from controllers.registry.journal import Journal, JournalFullError, rows_of
 from controllers.registry.retention import DAY_MS, EXPORTED, counts, export, prune
-from controllers.registry.store import Registry, now_ms
+from controllers.registry.store import Registry
 from controllers.registry.writer import Writer
 from controllers.service.server import make_logger
 from signals.errors import InputError, OutputError
