@@ -7,6 +7,7 @@ that are folders, the same folders.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import socket
@@ -64,6 +65,21 @@ class RayHand:
         self._ray.kill(self._actor)
 
 
+def check(address: str) -> None:
+    """Refuse what can be no cluster, before anything is written.
+
+    Args:
+        address: ``HOST:PORT`` of its head, or ``auto``.
+
+    Raises:
+        MissingDependencyError: Ray is not installed.
+        InputError: Nobody answers at the address.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise MissingDependencyError("ray", "cluster", "--cluster")
+    _knock(address)
+
+
 def connect(address: str) -> None:
     """Join a cluster.
 
@@ -74,13 +90,11 @@ def connect(address: str) -> None:
         MissingDependencyError: Ray is not installed.
         InputError: There is no cluster at the address.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingDependencyError("ray", "cluster", "--cluster") from error
+    check(address)
+    import ray
+
     if ray.is_initialized():
         return
-    _knock(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError, AssertionError) as error:

@@ -90,14 +90,18 @@ def read_curve(folders: Sequence[Path]) -> Curve:
 
 
 def _validations(folder: Path) -> list[dict[str, float]]:
+    file = folder / "validation.jsonl"
     try:
-        text = (folder / "validation.jsonl").read_text(encoding="utf-8")
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        # A last line without its end was being written when the training was stopped.
         found = [
             {"decisions": line["decisions"], "delay_s": line["delay_s"], "ratio": line.get("ratio")}
-            for line in map(json.loads, text.splitlines())
+            for line in (json.loads(text) for text in lines if text.endswith("\n"))
         ]
-    except (OSError, ValueError, KeyError) as error:
-        raise RunFolderError(f"{folder} has no validations ({error}); train it longer") from error
+    except FileNotFoundError:
+        found = []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{file} is damaged ({error}); train the run anew") from error
     if not found:
         raise RunFolderError(f"{folder} has no validations; train it longer")
     return found

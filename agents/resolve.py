@@ -6,11 +6,12 @@ from pathlib import Path
 
 from agents.base import Agent
 from agents.classical import NAMES, make_all, parse
+from agents.evaluation.peers import PEERS
 from agents.pretrained import NAMES as PRETRAINED
 from agents.pretrained import shipped_policy
 from agents.sighted import Sighted
 from signals.errors import ContractError, RunFolderError, UnknownNameError
-from signals.observation import ObservationSpec, features_hash
+from signals.observation import ObservationSpec
 from signals.world import World
 
 BUNDLE_SUFFIX = ".bundle"
@@ -31,7 +32,7 @@ def check_spec(spec: str) -> None:
         return
     path = Path(spec).expanduser()
     if spec not in PRETRAINED and not path.is_dir() and not _is_bundle(path):
-        raise UnknownNameError("agent", spec, (*NAMES, *PRETRAINED, *LEARNED_FROM))
+        raise UnknownNameError("agent", spec, (*NAMES, *PEERS, *PRETRAINED, *LEARNED_FROM))
 
 
 def agent_for(spec: str, world: World) -> Agent:
@@ -96,8 +97,6 @@ def _from_run(folder: Path, world: World) -> tuple[Agent, ...]:
             f"{world.scenario}/{world.period} has now ({expected[:12]}): its junction, timing or "
             "detectors differ; train it anew"
         )
-    if run.config.get("features_hash", features_hash()) != features_hash():
-        raise RunFolderError(f"run {folder} was made with other features; train it anew")
     return tuple(
         run.agent(junction, plan, folder.name)
         for junction, plan in zip(world.junctions, world.plans, strict=True)

@@ -16,6 +16,8 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from signals.action_models import action_model
 from signals.errors import MissingDependencyError, OutputError, RunFolderError
+from signals.observation import features_hash
 
 if TYPE_CHECKING:
     from agents.base import Agent
@@ -80,6 +83,31 @@ def write_json(path: Path, data: Any) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of a run folder, until this process leaves it or ends.
+
+    Raises:
+        RunFolderError: Another one is at work there.
+        OutputError: The folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunFolderError(
+            f"another training is at work in {folder}; wait for it, or give another --out"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 @dataclass(frozen=True)
 class TrainedRun:
     """A training run opened for use.
@@ -125,6 +153,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunFolderError(
+            f"{folder} is no training run; give a folder made by: signals train"
+        ) from error
     except (OSError, ValueError) as error:
         raise RunFolderError(
             f"{folder} is no training run ({error}); give a folder made by: signals train"
@@ -138,12 +170,17 @@ def load_run(folder: Path) -> TrainedRun:
     """Open a run.
 
     Raises:
-        RunFolderError: The folder is no run, is broken, or has validated nothing yet.
+        RunFolderError: The folder is no run, is broken, has validated nothing yet, or was trained
+            on other features than this version's.
         MissingDependencyError: torch is not installed.
     """
     config = read_config(folder)
+    if config.get("features_hash", features_hash()) != features_hash():
+        raise RunFolderError(f"run {folder} was made with other features; train it anew")
     best = folder / "best" / "scorer.pt"
     if not best.is_file():
+        if (folder / "validation.jsonl").is_file():
+            raise RunFolderError(f"{best} is gone, though the run has validated; train it anew")
         raise RunFolderError(
             f"{folder} has no validated weights yet; train longer: signals train --resume "
             f"--out {folder}"
@@ -159,6 +196,10 @@ def load_run(folder: Path) -> TrainedRun:
         scorer.load_state_dict(torch.load(best, map_location="cpu", weights_only=True))
         metrics = json.loads((folder / "best" / "meta.json").read_text(encoding="utf-8"))
     except Exception as error:
-        raise RunFolderError(f"{folder}: its weights cannot be loaded: {error}") from error
+        reason = " ".join(str(error).split())[:120]
+        raise RunFolderError(
+            f"{folder}: its weights cannot be loaded ({reason}); they are damaged or of another "
+            "version: train it anew"
+        ) from error
     torch.set_num_threads(1)
     return TrainedRun(folder, scorer.eval(), config, metrics, str(config["spec_hash"]))

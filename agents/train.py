@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
+from enum import Enum
 
 import numpy as np
 import torch
@@ -22,11 +23,19 @@ from agents.learned.rollout import Rollout, weights_of
 from agents.learned.run import roll_out
 from agents.progress import Progress
 from agents.rounds import lessons_of, runs_of_round
-from agents.runfolder import write_json
+from agents.runfolder import alone_in, write_json
 from agents.training import TrainingPlan
 from agents.validation import References, Score, judge
 from agents.workers import Workers, each, local_workers
 from signals.errors import InputError, RunFolderError
+
+
+class End(Enum):
+    """How a training ended."""
+
+    DONE = "done"
+    OUT_OF_TIME = "out of time"
+    INTERRUPTED = "interrupted"
 
 
 class Trainer:
@@ -54,7 +63,7 @@ class Trainer:
         self._best: Score | None = None
         self._worse = 0
         self._validated_at = 0
-        self.stopped = False
+        self.end = End.DONE
         self.references: References | None = None
         self._logger: Logger = configure(str(plan.out / "tensorboard"), ["tensorboard"])
         self.learner = learner_of(plan)
@@ -71,17 +80,21 @@ class Trainer:
         try:
             state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
             self.learner.load(checkpoint)
+            self._budget.resume(
+                int(state["decisions"]), float(state["simulated_s"]), float(state["elapsed_s"])
+            )
+            self._round = int(state["round"])
+            self._episodes, self._worse = int(state["episodes"]), int(state["worse"])
+            self._validated_at = int(state["validated_at"])
+            self._best, self._latest = (
+                None if state[name] is None else Score(**state[name]) for name in ("best", "latest")
+            )
         except Exception as error:
-            raise RunFolderError(f"{checkpoint} cannot be loaded: {error}") from error
-        self._budget.resume(
-            int(state["decisions"]), float(state["simulated_s"]), float(state["elapsed_s"])
-        )
-        self._round = int(state["round"])
-        self._episodes, self._worse = int(state["episodes"]), int(state["worse"])
-        self._validated_at = int(state["validated_at"])
-        self._best, self._latest = (
-            None if state[name] is None else Score(**state[name]) for name in ("best", "latest")
-        )
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+            raise RunFolderError(
+                f"{checkpoint} is damaged ({reason}); its best weights may do to begin with: "
+                f"signals train --from {self._plan.out}, into a new --out"
+            ) from error
         if self._budget.decided:
             raise InputError(
                 f"{self._plan.out} has taken {self._budget.decisions:,} decisions already; "
@@ -106,9 +119,15 @@ class Trainer:
         self._report(self.progress())
 
     def begin(self) -> None:
-        """What comes before learning: the classical agents' figures, and what teachers do."""
+        """What comes before learning: the classical agents' figures, and what teachers do.
+
+        Weights that are begun with are validated as they are, so that none worse are kept.
+        """
+        (self._plan.out / "validation.jsonl").unlink(missing_ok=True)
         if len(self._plan.checks) > 1:
             self._judge_references()
+        if self._plan.first:
+            self.validate()
         lessons = lessons_of(self._plan)
         if lessons:
             self._say(f"watching {self._values['teacher']}")
@@ -137,7 +156,8 @@ class Trainer:
                 if patience and self._worse >= patience:
                     self._say(f"stopped: {patience} validations without improvement")
                     break
-        self.stopped = self._plan.minutes is not None and not self._budget.decided
+        if self._plan.minutes is not None and not self._budget.decided:
+            self.end = End.OUT_OF_TIME
         if self._budget.decisions > self._validated_at or self._best is None:
             self.validate()
 
@@ -203,6 +223,7 @@ class Trainer:
             write_json(candidate / "best" / "meta.json", meta)
             for name in ("scorer.pt", "meta.json"):
                 (candidate / "best" / name).replace(plan.out / "best" / name)
+        if self._worse == 0 or not (plan.out / "observations.npz").is_file():
             self._keep_observations()
         shutil.rmtree(candidate, ignore_errors=True)
         self._say("")
@@ -245,16 +266,20 @@ class Trainer:
             self.save()
 
     def verdict(self) -> str:
-        """One line: the kept weights against the best classical agent on the validation days."""
+        """The kept weights against those begun with and the best classical agent, a line each."""
         self._judge_references()
-        if self.references is None or self._best is None:
-            return ""
-        return self.references.verdict(self._plan.out)
+        lines = []
+        kept = json.loads((self._plan.out / "best" / "meta.json").read_text(encoding="utf-8"))
+        if not kept["decisions"]:
+            lines.append("no validation was better than that of the weights begun with, kept here")
+        if self.references is not None and self._best is not None:
+            lines.append(self.references.verdict(self._plan.out))
+        return "\n".join(lines)
 
 
 def train(
     plan: TrainingPlan, resume: bool, report: Callable[[Progress], None]
-) -> tuple[Progress, bool, str]:
+) -> tuple[Progress, End, str]:
     """Train until the planned number of decisions or minutes.
 
     Args:
@@ -263,13 +288,16 @@ def train(
         report: Called with the progress, often.
 
     Returns:
-        The final progress, whether the run was stopped before it was done (by ^C or by time), and
-        the verdict against the classical agents.
+        The final progress, how it ended (^C is kept for --resume), and the verdict against the
+        classical agents.
+
+    Raises:
+        RunFolderError: Another training is at work in the folder, or its checkpoint is damaged.
     """
     torch.set_num_threads(1)
     # Stopped before its first checkpoint, a run begins anew.
     resume = resume and (plan.out / "checkpoint" / "state.json").is_file()
-    with workers_of(plan) as workers:
+    with alone_in(plan.out), workers_of(plan) as workers:
         trainer = Trainer(plan, workers, report)
         verdict = ""
         try:
@@ -282,11 +310,10 @@ def train(
             trainer.go()
             trainer.save()
             verdict = trainer.verdict()
-            stopped = trainer.stopped
         except KeyboardInterrupt:
-            stopped = True
+            trainer.end = End.INTERRUPTED
             trainer.keep()
-        return trainer.progress(), stopped, verdict
+        return trainer.progress(), trainer.end, verdict
 
 
 def workers_of(plan: TrainingPlan) -> Workers:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
+from agents.display import Display
 from agents.fault_options import fault_options, gather_faults
 from signals.errors import InputError, MissingDependencyError
 from signals.faults import FaultSpec
@@ -22,15 +19,13 @@ if TYPE_CHECKING:
     from agents.progress import Progress
     from agents.training import Course, TrainingPlan
 
-_PLAIN_EVERY_S = 30.0
-
 
 @click.command()
 @click.argument("scenario", nargs=-1)
 @click.option(
     "--algo",
     type=click.Choice(["ppo", "dqn", "lookahead"]),
-    help="Default: ppo, or that of the run to resume.",
+    help="Default: ppo, or that of the run to resume or to begin --from.",
 )
 @click.option(
     "--period",
@@ -127,6 +122,7 @@ def train(
       signals train --recipe universal --out runs/universal
     """  # noqa: D301
     try:
+        from agents.train import End
         from agents.train import train as run
         from agents.training import (
             Recipe,
@@ -142,17 +138,19 @@ def train(
         check_new(out)  # before any net is built
     own: Path | None = hyperparams
     if recipe is not None:
+        known = Recipe.read(recipe)
         if scenario or algo or hyperparams:
             raise InputError(
                 "a recipe names scenarios, algorithm and hyperparameters; leave SCENARIO, --algo "
                 "and --hyperparams out"
             )
-        known = Recipe.read(recipe)
         scenario, algo, own = known.scenarios, known.algo, known.file
         checks = checks or known.checks
         seed = known.seed if seed is None else seed
         minutes = known.minutes if minutes is None else minutes
-    trained, checked, algo = _asked(scenario, checks, periods, algo, out if resume else None)
+    first = "" if first is None or resume else first
+    _check(first, cluster)
+    trained, checked, algo = _asked(scenario, checks, periods, algo, out if resume else None, first)
     values = hyperparameters(
         algo,
         trained[0].scenario if len(trained) == 1 else "",
@@ -174,7 +172,7 @@ def train(
         minutes,
         workers,
         gather_faults(faults_file, faults),
-        "" if first is None or resume else first,
+        first,
         cluster,
         baselines,
     )
@@ -188,12 +186,24 @@ def train(
         plan = _resumed(plan, config, periods, steps, seed)
     console = Console()
     _announce(console, plan)
-    with _Display(console) as display:
-        progress, stopped, verdict = run(plan, resume, display.show)
+    with Display(console) as display:
+        progress, end, verdict = run(plan, resume, display.show)
     _conclude(console, progress, verdict)
-    if stopped and minutes is None:
+    if end is End.INTERRUPTED:
         console.print(f"stopped; go on with: signals train --resume --out {out}", highlight=False)
         raise SystemExit(130)
+
+
+def _check(first: str, cluster: str) -> None:
+    """Refuse what would stop the training before it has begun, while nothing is written."""
+    if first:
+        from agents.pretrained import pretrained_run
+
+        pretrained_run(first)
+    if cluster:
+        from agents.cluster import check
+
+        check(cluster)
 
 
 def _asked(
@@ -202,9 +212,11 @@ def _asked(
     periods: tuple[str, ...],
     algo: str | None,
     resumed: Path | None,
+    first: str,
 ) -> tuple[tuple[Course, ...], tuple[Course, ...], str]:
     """What is trained on, what is validated on, and the algorithm; a resumed run knows them."""
     from agents.courses import courses_of
+    from agents.pretrained import folder_of
     from agents.runfolder import read_config
 
     stored = {} if resumed is None else read_config(resumed)
@@ -215,8 +227,10 @@ def _asked(
     if stored and not checks and stored.get("checks") != stored.get("courses"):
         checks = tuple(course["scenario"] for course in stored.get("checks", ()))
     trained, checked = courses_of(scenario, checks, periods)
+    if algo is None and first:
+        stored = read_config(folder_of(first))
     # Runs of old did not write down their algorithm.
-    return trained, checked, algo or ("ppo" if resumed is None else str(stored.get("algo", "dqn")))
+    return trained, checked, algo or (str(stored.get("algo", "dqn")) if stored else "ppo")
 
 
 def _conclude(console: Console, progress: Progress, verdict: str) -> None:
@@ -250,7 +264,7 @@ def _resumed(
     steps: int | None,
     seed: int | None,
 ) -> TrainingPlan:
-    """The plan that the run was begun with, for more decisions if they are asked for."""
+    """The plan that the run was begun with, for as many decisions as are asked for."""
     if seed not in (None, int(config["seed"])):
         raise InputError(
             f"{plan.out} was begun with --seed {config['seed']}, not {seed}; "
@@ -269,7 +283,7 @@ def _resumed(
             "leave --fault and --faults out, or train into a new folder"
         )
     stored = dict(config["hyperparameters"])
-    stored["n_timesteps"] = max(steps or 0, int(stored["n_timesteps"]))
+    stored["n_timesteps"] = steps or int(stored["n_timesteps"])
     from agents.training import Course
 
     return replace(
@@ -282,63 +296,3 @@ def _resumed(
         # What was begun with is in the checkpoint.
         first="" if (plan.out / "checkpoint").is_dir() else str(config.get("first", "")),
     )
-
-
-class _Display:
-    """A bar on a terminal, plain lines elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar: Bar | None = None
-        self._said_s = time.monotonic()
-        self._said: tuple[object, ...] = (None, None, "")
-
-    def __enter__(self) -> _Display:
-        if self._console.is_terminal:
-            self._bar = Bar(
-                TextColumn("{task.fields[taken]}"),
-                BarColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.description}"),
-                console=self._console,
-            )
-            self._task = self._bar.add_task("", total=None, taken="")
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def show(self, progress: Progress) -> None:
-        """Show where the run stands."""
-        text = progress.doing or f"{progress.episodes} runs"
-        if progress.episodes and math.isfinite(progress.lost_veh_h):
-            text += f", {progress.lost_veh_h:.0f} veh-h lost a run"
-        if progress.validation_s is not None:
-            text += f", validation {progress.validation_s:.1f} s/veh (best {progress.best_s:.1f})"
-        if progress.validation is not None and progress.validation.ratio is not None:
-            assert progress.best is not None
-            text += (
-                f", {progress.validation.ratio:.3f} (best {progress.best.ratio:.3f}) "
-                "of the best classical agents"
-            )
-        if self._bar is not None:
-            self._bar.update(
-                self._task,
-                total=progress.total,
-                completed=min(progress.decisions, progress.total),
-                description=text,
-                taken=progress.taken,
-            )
-            return
-        validated = (progress.validation_s, progress.best_s, progress.doing)
-        now = time.monotonic()
-        if now - self._said_s >= _PLAIN_EVERY_S or validated != self._said:
-            self._said_s, self._said = now, validated
-            self._console.print(
-                f"[{progress.elapsed_s:6.0f} s] {progress.taken}, {text}",
-                highlight=False,
-                markup=False,
-            )

@@ -123,12 +123,14 @@ class Recipe:
         """
         shipped = HYPERPARAMS / f"{name}.yaml"
         file = shipped if shipped.is_file() else Path(name)
-        data = _yaml(file)
+        known = sorted(
+            path.stem for path in HYPERPARAMS.glob("*.yaml") if "recipe" in read_yaml(path)
+        )
+        if not file.exists():
+            raise InputError(f"there is no recipe {name}; give a file, or: {', '.join(known)}")
+        data = read_yaml(file)
         recipe = data.get("recipe")
         if not isinstance(recipe, dict):
-            known = sorted(
-                path.stem for path in HYPERPARAMS.glob("*.yaml") if "recipe" in _yaml(path)
-            )
             raise InputError(
                 f"{file} holds no section 'recipe'; give a file with one, or: {', '.join(known)}"
             )
@@ -148,13 +150,18 @@ class Recipe:
         )
 
 
-def _yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:
+    """A file of sections, for hyperparameters, recipes and search spaces.
+
+    Raises:
+        InputError: It cannot be read, or has no sections.
+    """
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{file} is no readable YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
-        raise InputError(f"{file}: give sections of hyperparameters, first 'default'")
+        raise InputError(f"{file}: give sections, such as 'default:'")
     return found
 
 
@@ -172,12 +179,12 @@ def hyperparameters(
     Raises:
         InputError: The file cannot be read, or names an unknown hyperparameter.
     """
-    shipped = _yaml(HYPERPARAMS / f"{algo}.yaml")
+    shipped = read_yaml(HYPERPARAMS / f"{algo}.yaml")
     values: dict[str, Any] = dict(shipped["default"])
     known = set(values)
     sections = [shipped.get(scenario, {})]
     if file is not None:
-        own = _yaml(file)
+        own = read_yaml(file)
         own.pop("recipe", None)
         for name in set(own) & known:
             raise InputError(f"{file}: '{name}' stands at the top; put it under 'default:'")
@@ -212,7 +219,9 @@ def check_new(folder: Path) -> None:
     Raises:
         RunFolderError: It does.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(f"{folder} is a file; give --out a new folder")
+    if folder.exists() and any(folder.iterdir()):
         raise RunFolderError(
             f"{folder} exists and is not empty; give another --out, or --resume to go on with it"
         )
@@ -256,7 +265,12 @@ def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
     spec_hash = ObservationSpec(worlds[0].junction).hash if single else ""
     if resume:
         config = read_config(plan.out)
-        if config["features_hash"] != features_hash() or config["spec_hash"] != spec_hash:
+        if config["features_hash"] != features_hash():
+            raise RunFolderError(
+                f"{plan.out} was trained on other features than this version has; train into a "
+                "new folder"
+            )
+        if config["spec_hash"] != spec_hash:
             raise RunFolderError(
                 f"{plan.out} was trained for another observation spec "
                 f"({config['spec_hash'][:12]}, now {spec_hash[:12]}); train into a new folder"

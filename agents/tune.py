@@ -14,12 +14,13 @@ from typing import Any
 import yaml
 
 from agents.progress import Progress
-from agents.train import train
-from agents.training import HYPERPARAMS, TrainingPlan, prepare_folder
+from agents.train import End, train
+from agents.training import HYPERPARAMS, TrainingPlan, prepare_folder, read_yaml
 from signals.errors import InputError, MissingDependencyError, WorkError
 
 try:
     import optuna
+    from sqlalchemy.exc import SQLAlchemyError
 except ImportError as error:
     raise MissingDependencyError("optuna", "tune", "signals tune") from error
 
@@ -57,11 +58,13 @@ def search_space(algo: str, file: Path | None = None) -> dict[str, Any]:
         InputError: The file cannot be read or has nothing for the algorithm.
     """
     source = file or HYPERPARAMS / "tune.yaml"
-    try:
-        data = yaml.safe_load(source.read_text(encoding="utf-8"))
-        space: dict[str, Any] = dict(data[algo])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{source} holds no search space for '{algo}' ({error!r})") from error
+    data = read_yaml(source)
+    space = data.get(algo)
+    if not isinstance(space, dict):
+        raise InputError(
+            f"{source} has no section '{algo}' of what is searched; it has "
+            f"{', '.join(map(str, data)) or 'none'}"
+        )
     for name, bounds in space.items():
         choice = isinstance(bounds, list) and bounds
         if not choice and not (isinstance(bounds, dict) and {"low", "high"} <= set(bounds)):
@@ -120,16 +123,23 @@ def tune(
 
     Raises:
         WorkError: No trial came to an end.
+        InputError: The study in the folder cannot be read.
+        KeyboardInterrupt: The trial that ran is dropped; what came before it is kept.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     plan.out.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        study_name=f"{plan.algo} on {plan.title}",
-        storage=f"sqlite:///{plan.out / STUDY}",
-        sampler=optuna.samplers.TPESampler(seed=plan.seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS),
-        load_if_exists=True,
-    )
+    try:
+        study = optuna.create_study(
+            study_name=f"{plan.algo} on {plan.title}",
+            storage=f"sqlite:///{plan.out / STUDY}",
+            sampler=optuna.samplers.TPESampler(seed=plan.seed),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS),
+            load_if_exists=True,
+        )
+    except (optuna.exceptions.OptunaError, SQLAlchemyError) as error:
+        raise InputError(
+            f"{plan.out / STUDY} is no study that can be read; give another --out"
+        ) from error
 
     def objective(trial: Any) -> float:
         values = {**plan.hyperparameters, **suggest(trial, space, plan.hyperparameters)}
@@ -150,12 +160,15 @@ def tune(
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        progress, _, _ = train(own, False, watch)
+        progress, end, _ = train(own, False, watch)
+        if end is End.INTERRUPTED:
+            raise KeyboardInterrupt
         if progress.best is None:
             raise WorkError(f"trial {trial.number} validated nothing; give it more --steps")
         return progress.best.value
 
-    done = sum(trial.state.is_finished() for trial in study.trials)
+    ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    done = sum(trial.state in ended for trial in study.trials)
     if trials > done:
         study.optimize(objective, n_trials=trials - done, catch=())
     results = [

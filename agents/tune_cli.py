@@ -92,7 +92,11 @@ def tune(
             said.append(number)
             console.print(f"trial {number}: into {out / f'trial-{number:03d}'}")
 
-    results = search(plan, search_space(algo, space), trials, show)
+    try:
+        results = search(plan, search_space(algo, space), trials, show)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on with the study")
+        raise SystemExit(130) from None
     table = Table("trial", "state", "score", "values", box=None, pad_edge=False)
     for result in sorted(results, key=lambda item: (item.value is None, item.value)):
         values_text = ", ".join(

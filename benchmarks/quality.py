@@ -12,8 +12,8 @@ classical agents and SUMO's own programs (``sumo:...``, which do not pass throug
 The folder keeps every finished run in ``runs.jsonl``; the same command goes on where it stopped,
 and judges anew what has changed since: a site, or a learned policy. Whose code has changed is told
 with ``--again``. The runs behind the committed table are in ``benchmarks/judged``;
-``--show`` runs nothing and makes the table of what is kept, of each site and period the days that
-all agents were judged on.
+``--show`` runs nothing and makes the table of what is kept: of all agents, sites and periods in the
+folder where none are named, and of each site and period the days that all agents were judged on.
 The table is written to ``quality.md`` with the command and versions, and as ``quality.json``.
 """
 
@@ -85,24 +85,46 @@ class Store:
     """Finished runs, one JSON line each.
 
     Args:
-        folder: Where; created when missing.
+        folder: Where; created with the first run.
+
+    Attributes:
+        rows: The last run of each scenario, period, agent, day and content.
+        unreadable: Numbers of the lines that are no runs, from 1; the last one may be that which
+            was being written when a run was stopped.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "runs.jsonl"
         self.rows: dict[tuple[str, str, str, int, str], dict[str, Any]] = {}
+        self.unreadable: list[int] = []
         if self._file.is_file():
-            text = self._file.read_text(encoding="utf-8")
+            text = self._file.read_text(encoding="utf-8", errors="replace")
             if text and not text.endswith("\n"):
                 with self._file.open("a", encoding="utf-8") as stream:
                     stream.write("\n")  # what comes next is a line of its own
-            for line in text.splitlines():
+            for number, line in enumerate(text.split("\n"), 1):
+                if not line:
+                    continue
                 try:
                     row = json.loads(line)
-                except ValueError:
-                    continue  # the line that was being written when the last run was stopped
-                self.rows[_key(row)] = row
+                    if not {*KEPT, "revision"} <= set(row):
+                        raise ValueError("a run lacks figures")
+                    self.rows[_key(row)] = row
+                except (ValueError, KeyError, TypeError):
+                    self.unreadable.append(number)
+
+    def held(self) -> tuple[Sequence[str], Sequence[str], Sequence[str], int]:
+        """Agents, sites and periods of the runs, and how many held-out days reach to the last."""
+        there = {str(row["agent"]) for row in self.rows.values()}
+        known = [name for name in (*NAMES, *PEERS) if name in there]
+        sites = {str(row["scenario"]) for row in self.rows.values()}
+        shipped = [name for name in names() if name in sites]
+        return (
+            [*known, *sorted(there - set(known))],
+            [*shipped, *sorted(sites - set(shipped))],
+            sorted({str(row["period"]) for row in self.rows.values()}),
+            max(int(row["seed"]) for row in self.rows.values()) - HELD_OUT_SEEDS.start + 1,
+        )
 
     def forget(self, agents: Sequence[str]) -> None:
         """Take the runs of these agents for unmade, until they are made again."""
@@ -111,6 +133,7 @@ class Store:
     def add(self, row: dict[str, Any]) -> None:
         """Keep a run."""
         self.rows[_key(row)] = row
+        self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -244,37 +267,67 @@ def _names(text: str, default: Sequence[str]) -> list[str]:
     "--agents", default="", help="Comma-separated. Default: every classical one and SUMO's own."
 )
 @click.option("--again", default="", help="Comma-separated agents whose kept runs are made anew.")
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    help="Held-out days. Default: 5; with --show all that are kept.",
+)
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--minutes", type=click.FloatRange(min=1), help="End each run early (a trial).")
-@click.option("--show", is_flag=True, help="Run nothing; make the table of the runs that are kept.")
+@click.option(
+    "--show",
+    is_flag=True,
+    help="Run nothing; write the table of the runs that are kept: of all of them, or of the sites, "
+    "periods and agents that are named.",
+)
 def quality(
     out: Path,
     sites: str,
     periods: str,
     agents: str,
     again: str,
-    seeds: int,
+    seeds: int | None,
     workers: int,
     minutes: float | None,
     show: bool,
 ) -> None:
     """Run what is missing, then write the table."""
-    chosen = _names(agents, (*NAMES, *PEERS))
+    try:
+        store = Store(out)
+    except OSError as error:
+        raise click.UsageError(f"--out {out} cannot be read: {error.strerror}") from error
+    if store.unreadable:
+        numbers = ", ".join(map(str, store.unreadable[:5]))
+        click.echo(
+            f"{out / 'runs.jsonl'}: no run stands in line {numbers}"
+            f"{', ...' if len(store.unreadable) > 5 else ''}; left out",
+            err=True,
+        )
+    if show and not store.rows:
+        raise click.UsageError(f"{out} keeps no run; leave --show away to make them")
+    agents_known, sites_known, periods_known, seeds_known = (
+        store.held() if show else ((*NAMES, *PEERS), names(), (), 5)
+    )
+    chosen = _names(agents, agents_known)
     anew = _names(again, ())
     unknown = [name for name in anew if name not in chosen]
     if unknown:
         raise click.UsageError(
             f"--again {unknown[0]}: not among the agents; allowed: {', '.join(chosen)}"
         )
-    days = range(HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.start + seeds)
+    days = range(HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.start + (seeds or seeds_known))
     failed: list[str] = []
     try:
-        cases = cases_of(_names(sites, names()), _names(periods, ()))
+        cases = cases_of(_names(sites, sites_known), _names(periods, periods_known))
         orders = [(case, _request(case, chosen, days, minutes)) for case in cases]
-        store = Store(out)
         store.forget(anew)
-    except (InputError, OSError) as error:
+        if not show:
+            out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(
+            f"--out {out} cannot be made: {error.strerror}; give another"
+        ) from error
+    except InputError as error:
         raise click.UsageError(str(error)) from error
     revision = provenance()["git_revision"]
     total, used = 0, []

@@ -37,12 +37,18 @@ def pretrained_run(name: str) -> TrainedRun:
         name: One of `NAMES`, or a run folder.
 
     Raises:
-        RunFolderError: The folder is no run.
+        RunFolderError: It is neither, or the run cannot be loaded.
         MissingDependencyError: torch is not installed.
     """
     from agents.runfolder import load_run
 
-    return load_run(folder_of(name))
+    folder = folder_of(name)
+    if not folder.is_dir():
+        raise RunFolderError(
+            f"{name} is neither a shipped policy ({', '.join(NAMES)}) nor a folder made by: "
+            "signals train"
+        )
+    return load_run(folder)
 
 
 def shipped_policy(name: str) -> OnnxPolicy:

@@ -18,7 +18,7 @@ import torch
 
 from agents.pretrained import pretrained_run
 from agents.progress import Progress
-from agents.runfolder import load_run
+from agents.runfolder import alone_in, load_run
 from agents.training import hyperparameters
 from signals.errors import InputError, RunFolderError
 from signals.features import MOVEMENT_FEATURES
@@ -51,6 +51,13 @@ def test_given_weights_are_not_taught_again(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "watching" not in done.stdout
     assert " decisions (asked for 1; rounds of runs are whole)" in done.stdout
+    lines = [json.loads(line) for line in (folder / "validation.jsonl").read_text().splitlines()]
+    assert lines[0]["decisions"] == 0 < lines[1]["decisions"]
+    assert lines[0]["delay_s"] == lines[1]["delay_s"]
+    # Nothing was learned, so that nothing was better.
+    assert "no validation was better than that of the weights begun with" in done.stdout
+    assert json.loads((folder / "best" / "meta.json").read_text())["decisions"] == 0
+    assert (folder / "observations.npz").is_file()
     given, kept = pretrained_run("universal").scorer, load_run(folder).scorer
     for name, value in given.state_dict().items():
         assert torch.equal(value, kept.state_dict()[name]), name
@@ -264,6 +271,46 @@ def test_no_run_and_broken_weights_are_named(trained, tmp_path):
     (folder / "best" / "scorer.pt").write_bytes(b"not weights")
     with pytest.raises(RunFolderError, match="cannot be loaded"):
         load_run(folder)
+
+
+def test_what_a_training_cannot_begin_with_leaves_nothing_behind(trained, tmp_path):
+    folder, old = tmp_path / "new", tmp_path / "old"
+    shutil.copytree(trained, old)
+    config = json.loads((old / "config.json").read_text())
+    (old / "config.json").write_text(json.dumps(config | {"features_hash": "0"}))
+    for options, words in (
+        (("--from", "nothere"), "nothere is neither a shipped policy (universal) nor a folder"),
+        (("--from", str(tmp_path)), "is no training run"),
+        (("--from", str(old)), "was made with other features"),
+        (("--cluster", "127.0.0.1:1"), "no Ray cluster answers"),
+    ):
+        done = signals_command("train", STREET, *QUICK, *options, "--out", str(folder))
+        assert done.returncode == 2, done.stderr
+        assert words in done.stderr and done.stderr.count("\n") == 1
+        assert not folder.exists()
+
+
+def test_a_folder_has_one_training_at_a_time(trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    with alone_in(folder):
+        done = signals_command("train", STREET, "--resume", "--steps", "9999", "--out", str(folder))
+    assert done.returncode == 2
+    assert "another training is at work" in done.stderr
+    with alone_in(folder):
+        pass
+
+
+def test_a_damaged_checkpoint_is_named_with_what_to_do(trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    for name, content in (("state.json", b"{}"), ("model.pt", b"\x8b\x00\xff")):
+        kept = (folder / "checkpoint" / name).read_bytes()
+        (folder / "checkpoint" / name).write_bytes(content)
+        done = signals_command("train", STREET, "--resume", "--steps", "9999", "--out", str(folder))
+        assert done.returncode == 2, done.stderr
+        assert "is damaged" in done.stderr and "signals train --from" in done.stderr
+        (folder / "checkpoint" / name).write_bytes(kept)
 
 
 def test_hyperparameters_are_checked(tmp_path):

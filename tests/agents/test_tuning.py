@@ -109,6 +109,23 @@ def test_the_table_of_all_agents_is_made_and_goes_on(tmp_path: Path) -> None:
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 4 + 1 + 2 + 2
 
 
+def test_the_table_of_all_that_is_kept_needs_no_names(tmp_path: Path) -> None:
+    empty = CliRunner().invoke(quality, ["--out", str(tmp_path / "no"), "--show"])
+    assert empty.exit_code == 2 and "keeps no run" in empty.output
+    assert not (tmp_path / "no").exists()
+    command = ["--out", str(tmp_path), "--sites", "school_zone", "--periods", "night",
+               "--seeds", "2", "--agents", "sumo:actuated,fixed_time"]  # fmt: skip
+    made = CliRunner().invoke(quality, command, catch_exceptions=False)
+    assert made.exit_code == 0, made.output
+    table = json.loads((tmp_path / "quality.json").read_text())["table"]
+    with (tmp_path / "runs.jsonl").open("ab") as stream:
+        stream.write(b'{"a": 1}\n\xdd\xff\n[]\n{"scen')
+    shown = CliRunner().invoke(quality, ["--out", str(tmp_path), "--show"])
+    assert shown.exit_code == 0, shown.output
+    assert "no run stands in line 5, 6, 7, 8; left out" in shown.output
+    assert json.loads((tmp_path / "quality.json").read_text())["table"] == table
+
+
 def test_bad_orders_of_the_table_are_refused(tmp_path: Path) -> None:
     command = ["--out", str(tmp_path), "--sites"]
     for more, words in (
