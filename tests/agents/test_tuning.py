@@ -89,14 +89,20 @@ def test_the_table_of_all_agents_is_made_and_goes_on(tmp_path: Path) -> None:
     assert "4 of 6 runs are there already" in more.output
     whole = json.loads((tmp_path / "quality.json").read_text())
     lines = {line["agent"]: line for line in whole["table"]}
+    text = (tmp_path / "quality.md").read_text()
+    assert "SUMO's own programs" in text and "python -m benchmarks.quality" in text
+    rows = (tmp_path / "runs.jsonl").read_text().splitlines()
+    kept = [json.loads(row) for row in rows if row.endswith("}")]
     assert set(lines) == {"fixed_time", "actuated:passage_s=2,max_share=1.2", "sumo:actuated"}
     assert sum(line["verdict"] == "best classical" for line in lines.values()) == 1
     for line in lines.values():
         assert line["ci95"][0] < line["delay_s"] < line["ci95"][1]
         assert line["worst_junction"] == "school" and line["longest_wait_s"] > 0
         assert line["worst_junction_delay_s"] >= line["delay_s"]
-    text = (tmp_path / "quality.md").read_text()
-    assert "SUMO's own programs" in text and "python -m benchmarks.quality" in text
+        mine = [row for row in kept if row["agent"] == line["agent"]]
+        for name in ("pedestrian_delay_s", "person_delay_s"):
+            assert line[name] == pytest.approx(sum(row[name] for row in mine) / 2)
+            assert f"| {line[name]:.1f} |" in text
     anew = CliRunner().invoke(quality, [*command, agents, "--again", "fixed_time"])
     assert "2 of 4 runs are there already" in anew.output and anew.exit_code == 0
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 4 + 1 + 2 + 2
