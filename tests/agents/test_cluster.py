@@ -69,7 +69,14 @@ def cluster():
                 if not probe.connect_ex(("127.0.0.1", port)):
                     break
             time.sleep(0.1)
-        nodes += [start("--address", address, "--num-cpus", "1", *small) for _ in range(2)]
+        connect(address)
+        # One after the other: nodes of one machine that start together may choose the same ports.
+        for count in (2, 3):
+            nodes.append(start("--address", address, "--num-cpus", "1", *small))
+            deadline = time.monotonic() + 60
+            while sum(node["Alive"] for node in ray.nodes()) < count:
+                assert time.monotonic() < deadline, "a worker did not join within 60 s"
+                time.sleep(0.1)
         yield address, nodes
     finally:
         ray.shutdown()
