@@ -103,7 +103,7 @@ class TestWithSumo:
         text = fails(capsys, command, "gangnan", "--agent", "fixed_time")
         assert "unknown scenario 'gangnan'; did you mean gangnam" in text
         text = fails(capsys, command, "gangnam", "--agent", "actuatd")
-        assert "unknown agent 'actuatd'; did you mean actuated?" in text
+        assert "unknown agent 'actuatd'; did you mean actuated or sumo:actuated?" in text
         text = fails(capsys, command, "gangnam", "--agent", "actuated", "--period", "nigh")
         assert "unknown period 'nigh'; did you mean night?" in text
 
