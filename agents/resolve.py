@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from agents.base import Agent
 from agents.classical import NAMES, make_all, parse
-from agents.evaluation.peers import PEERS
 from agents.pretrained import NAMES as PRETRAINED
 from agents.pretrained import shipped_policy
 from agents.sighted import Sighted
@@ -18,11 +18,12 @@ BUNDLE_SUFFIX = ".bundle"
 LEARNED_FROM = ("a run folder", "a bundle file")
 
 
-def check_spec(spec: str) -> None:
+def check_spec(spec: str, others: Iterable[str] = ()) -> None:
     """Refuse what can be no agent, before anything is built.
 
     Args:
         spec: Classical name, shipped policy, run folder or bundle file.
+        others: What else the caller takes, named in the error.
 
     Raises:
         UnknownNameError: It is none of them.
@@ -32,7 +33,7 @@ def check_spec(spec: str) -> None:
         return
     path = Path(spec).expanduser()
     if spec not in PRETRAINED and not path.is_dir() and not _is_bundle(path):
-        raise UnknownNameError("agent", spec, (*NAMES, *PEERS, *PRETRAINED, *LEARNED_FROM))
+        raise UnknownNameError("agent", spec, (*NAMES, *others, *PRETRAINED, *LEARNED_FROM))
 
 
 def agent_for(spec: str, world: World) -> Agent:

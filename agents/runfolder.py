@@ -166,6 +166,20 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def check_features(config: dict[str, Any], what: str) -> None:
+    """Refuse weights that were made for other features than this version's.
+
+    Args:
+        config: Of the run they come from.
+        what: Their name in the error.
+
+    Raises:
+        RunFolderError: They were.
+    """
+    if config.get("features_hash", features_hash()) != features_hash():
+        raise RunFolderError(f"{what} was made with other features; train it anew")
+
+
 def load_run(folder: Path) -> TrainedRun:
     """Open a run.
 
@@ -175,8 +189,7 @@ def load_run(folder: Path) -> TrainedRun:
         MissingDependencyError: torch is not installed.
     """
     config = read_config(folder)
-    if config.get("features_hash", features_hash()) != features_hash():
-        raise RunFolderError(f"run {folder} was made with other features; train it anew")
+    check_features(config, f"run {folder}")
     best = folder / "best" / "scorer.pt"
     if not best.is_file():
         if (folder / "validation.jsonl").is_file():

@@ -23,7 +23,7 @@ from agents.learned.rollout import Rollout, weights_of
 from agents.learned.run import roll_out
 from agents.progress import Progress
 from agents.rounds import lessons_of, runs_of_round
-from agents.runfolder import alone_in, write_json
+from agents.runfolder import alone_in, read_config, write_json
 from agents.training import TrainingPlan
 from agents.validation import References, Score, judge
 from agents.workers import Workers, each, local_workers
@@ -270,7 +270,7 @@ class Trainer:
         self._judge_references()
         lines = []
         kept = json.loads((self._plan.out / "best" / "meta.json").read_text(encoding="utf-8"))
-        if not kept["decisions"]:
+        if not kept["decisions"] and read_config(self._plan.out)["first"]:
             lines.append("no validation was better than that of the weights begun with, kept here")
         if self.references is not None and self._best is not None:
             lines.append(self.references.verdict(self._plan.out))

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from agents.runfolder import provenance, read_config, write_json
+from agents.runfolder import check_features, provenance, read_config, write_json
 from scenarios.cache import digest
 from scenarios.demand import TRAINING_SEEDS, VALIDATION_SEEDS
 from signals.errors import InputError, OutputError, RunFolderError
@@ -265,11 +265,7 @@ def prepare_folder(plan: TrainingPlan, resume: bool) -> dict[str, Any]:
     spec_hash = ObservationSpec(worlds[0].junction).hash if single else ""
     if resume:
         config = read_config(plan.out)
-        if config["features_hash"] != features_hash():
-            raise RunFolderError(
-                f"{plan.out} was trained on other features than this version has; train into a "
-                "new folder"
-            )
+        check_features(config, f"run {plan.out}")
         if config["spec_hash"] != spec_hash:
             raise RunFolderError(
                 f"{plan.out} was trained for another observation spec "

@@ -23,7 +23,7 @@ import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,72 @@ def _names(text: str, default: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found)) or list(default)
 
 
+def _opened(out: Path, show: bool) -> Store:
+    """The runs in the folder; what is no run there is told.
+
+    Raises:
+        UsageError: They cannot be read, or there is none to show.
+    """
+    try:
+        store = Store(out)
+    except OSError as error:
+        raise click.UsageError(f"--out {out} cannot be read: {error.strerror}") from error
+    if store.unreadable:
+        numbers = ", ".join(map(str, store.unreadable[:5]))
+        click.echo(
+            f"{out / 'runs.jsonl'}: no run stands in line {numbers}"
+            f"{', ...' if len(store.unreadable) > 5 else ''}; left out",
+            err=True,
+        )
+    if show and not store.rows:
+        raise click.UsageError(f"{out} keeps no run; leave --show away to make them")
+    return store
+
+
+def _make(
+    plan: Sequence[tuple[str, Sequence[Job]]],
+    versions: Mapping[str, str],
+    store: Store,
+    workers: int,
+    total: int,
+) -> list[str]:
+    """Run what is missing and keep it; returns what failed."""
+    revision = provenance()["git_revision"]
+    done = total - sum(len(missing) for _, missing in plan)
+    failed = []
+    for world, missing in plan:
+
+        def keep(result: RunResult, world: str = world) -> None:
+            nonlocal done
+            done += 1
+            store.add(row_of(result, world + versions[result.agent], revision))
+            click.echo(
+                f"[{done}/{total}] {result.scenario} {result.label}: "
+                f"{result.metrics.delay_s:.1f} s/veh ({result.wall_s:.0f} s)",
+                err=True,
+            )
+
+        try:
+            run_jobs(missing, workers, keep)
+        except WorkError as error:
+            failed.append(str(error))
+            click.echo(f"failed: {error}", err=True)
+    return failed
+
+
+def _write(out: Path, rows: Sequence[dict[str, Any]], agents: Sequence[str]) -> None:
+    """Write the table, and print it."""
+    lines = judge(rows, agents)
+    command = shlex.join(["python", "-m", "benchmarks.quality", *sys.argv[1:]])
+    text = markdown(lines, rows, command)
+    (out / "quality.md").write_text(text, encoding="utf-8")
+    whole = {"command": command, **provenance(), "table": lines}
+    (out / "quality.json").write_text(
+        json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    click.echo(text)
+
+
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--sites", default="", help="Comma-separated scenarios. Default: all shipped.")
@@ -203,19 +269,7 @@ def quality(
     show: bool,
 ) -> None:
     """Run what is missing, then write the table."""
-    try:
-        store = Store(out)
-    except OSError as error:
-        raise click.UsageError(f"--out {out} cannot be read: {error.strerror}") from error
-    if store.unreadable:
-        numbers = ", ".join(map(str, store.unreadable[:5]))
-        click.echo(
-            f"{out / 'runs.jsonl'}: no run stands in line {numbers}"
-            f"{', ...' if len(store.unreadable) > 5 else ''}; left out",
-            err=True,
-        )
-    if show and not store.rows:
-        raise click.UsageError(f"{out} keeps no run; leave --show away to make them")
+    store = _opened(out, show)
     agents_known, sites_known, periods_known, seeds_known = (
         store.held() if show else ((*NAMES, *PEERS), names(), (), 5)
     )
@@ -227,7 +281,6 @@ def quality(
             f"--again {unknown[0]}: not among the agents; allowed: {', '.join(chosen)}"
         )
     days = range(HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.start + (seeds or seeds_known))
-    failed: list[str] = []
     try:
         cases = cases_of(_names(sites, sites_known), _names(periods, periods_known))
         orders = [(case, _request(case, chosen, days, minutes)) for case in cases]
@@ -240,7 +293,6 @@ def quality(
         ) from error
     except InputError as error:
         raise click.UsageError(str(error)) from error
-    revision = provenance()["git_revision"]
     total, used = 0, []
     versions = {agent: version_of(agent) for agent in chosen}
     plan: list[tuple[str, list[Job]]] = []
@@ -257,23 +309,7 @@ def quality(
         plan.append((world, missing))
     done = total - sum(len(missing) for _, missing in plan)
     click.echo(f"{done} of {total} runs are there already", err=True)
-    for world, missing in [] if show else plan:
-
-        def keep(result: RunResult, world: str = world) -> None:
-            nonlocal done
-            done += 1
-            store.add(row_of(result, world + versions[result.agent], revision))
-            click.echo(
-                f"[{done}/{total}] {result.scenario} {result.label}: "
-                f"{result.metrics.delay_s:.1f} s/veh ({result.wall_s:.0f} s)",
-                err=True,
-            )
-
-        try:
-            run_jobs(missing, workers, keep)
-        except WorkError as error:
-            failed.append(str(error))
-            click.echo(f"failed: {error}", err=True)
+    failed = [] if show else _make(plan, versions, store, workers, total)
     rows = [store.rows[key] for key in used if key in store.rows]
     if show:
         rows = common(rows, chosen)
@@ -283,15 +319,7 @@ def quality(
             "make the runs"
         )
     if rows:
-        lines = judge(rows, chosen)
-        command = shlex.join(["python", "-m", "benchmarks.quality", *sys.argv[1:]])
-        text = markdown(lines, rows, command)
-        (out / "quality.md").write_text(text, encoding="utf-8")
-        whole = {"command": command, **provenance(), "table": lines}
-        (out / "quality.json").write_text(
-            json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        click.echo(text)
+        _write(out, rows, chosen)
     if failed:
         raise click.ClickException(f"{len(failed)} sites and periods are incomplete: {failed[0]}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from agents.evaluation.document import is_classical
 from agents.evaluation.jobs import Job
-from agents.evaluation.peers import is_peer, parse_peer, program_of
+from agents.evaluation.peers import PEERS, is_peer, parse_peer, program_of
 from agents.evaluation.sumo_options import check_options
 from agents.resolve import agents_for, check_spec
 from signals.detectors import layout
@@ -44,7 +44,7 @@ class Request:
             if is_peer(agent):
                 parse_peer(agent)
             else:
-                check_spec(agent)
+                check_spec(agent, PEERS)
         check_options(sumo)
         SumoBackend(gui=gui)  # says at once when SUMO is missing
         self.scenario, self.agents, self.seeds = scenario, agents, seeds

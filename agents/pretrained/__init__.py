@@ -61,7 +61,7 @@ def shipped_policy(name: str) -> OnnxPolicy:
         RunFolderError: It was made with other features than this version's.
         MissingDependencyError: onnxruntime is not installed.
     """
-    from signals.observation import features_hash
+    from agents.runfolder import check_features
     from signals.policy import OnnxPolicy
 
     folder = folder_of(name)
@@ -70,9 +70,5 @@ def shipped_policy(name: str) -> OnnxPolicy:
         policy = (folder / POLICY).read_bytes()
     except (OSError, ValueError) as error:
         raise RunFolderError(f"the shipped policy '{name}' is incomplete: {error}") from error
-    if config["features_hash"] != features_hash():
-        raise RunFolderError(
-            f"the shipped policy '{name}' was made with other features than this version has; "
-            f"train it anew: signals train --recipe {name} --out runs/{name}"
-        )
+    check_features(config, f"the shipped policy '{name}'")
     return OnnxPolicy.of(policy, name, int(config["hyperparameters"]["decision_interval_s"]))

@@ -70,7 +70,7 @@ def cluster():
                     break
             time.sleep(0.1)
         connect(address)
-        # One after the other: nodes of one machine that start together may choose the same ports.
+        # A worker that is killed before it has joined would leave nothing to replace.
         for count in (2, 3):
             nodes.append(start("--address", address, "--num-cpus", "1", *small))
             deadline = time.monotonic() + 60

@@ -194,6 +194,24 @@ def test_the_phase_of_the_plan_counts_for_more_the_longer_the_queues():
     assert torch.allclose(gained, expected, atol=1e-5)
 
 
+def gained_by(lean, splits_s, walks_s):
+    """What a lean adds to two phases, the first one due, where a stream has queued to 0.6."""
+    scorer = PhaseScorer(16).eval()
+    movements = torch.zeros(1, 1, len(MOVEMENT_FEATURES))
+    movements[0, 0, MOVEMENT_FEATURES.index("through")] = 1.0
+    movements[0, 0, MOVEMENT_FEATURES.index("queue")] = 0.6
+    phases = torch.zeros(1, 2, len(PHASE_FEATURES))
+    phases[0, :, PHASE_FEATURES.index("plan_split")] = torch.tensor(splits_s) / 120.0
+    for name in ("walk", "crossing"):
+        phases[0, :, PHASE_FEATURES.index(name)] = torch.tensor(walks_s) / 60.0
+    phases[0, 0, PHASE_FEATURES.index("plan_due")] = 1.0
+    seen = (movements, phases, torch.ones(1, 2, 1), torch.ones(1, 2))
+    with torch.no_grad():
+        bare = scorer(*seen)
+        scorer.lean.copy_(torch.tensor(lean))
+        return scorer(*seen) - bare
+
+
 @pytest.mark.parametrize(
     ("splits_s", "walks_s", "spare"),
     [
@@ -206,21 +224,7 @@ def test_the_phase_of_the_plan_counts_for_more_the_longer_the_queues():
     ],
 )
 def test_a_plan_that_could_have_shifted_more_counts_for_more(splits_s, walks_s, spare):
-    scorer = PhaseScorer(16).eval()
-    movements, phases = (
-        torch.zeros(1, 1, len(MOVEMENT_FEATURES)),
-        torch.zeros(1, 2, len(PHASE_FEATURES)),
-    )
-    movements[0, 0, MOVEMENT_FEATURES.index("through")] = 1.0
-    movements[0, 0, MOVEMENT_FEATURES.index("queue")] = 0.6
-    phases[0, :, PHASE_FEATURES.index("plan_split")] = torch.tensor(splits_s) / 120.0
-    phases[0, :, PHASE_FEATURES.index("walk")] = torch.tensor(walks_s) / 60.0
-    phases[0, 0, PHASE_FEATURES.index("plan_due")] = 1.0
-    seen = (movements, phases, torch.ones(1, 2, 1), torch.ones(1, 2))
-    with torch.no_grad():
-        bare = scorer(*seen)
-        scorer.lean.copy_(torch.tensor([0.0, 60.0, 0.0]))
-        gained = scorer(*seen) - bare
+    gained = gained_by([0.0, 60.0, 0.0], splits_s, walks_s)
     expected = torch.tensor([[60.0 * spare * max(walks_s) / 60.0 * 0.6, 0.0]])
     assert torch.allclose(gained, expected, atol=1e-4)
 
@@ -236,20 +240,7 @@ def test_a_plan_that_could_have_shifted_more_counts_for_more(splits_s, walks_s, 
     ],
 )
 def test_the_plan_counts_for_more_where_walks_do_not_bind_it(splits_s, gained):
-    scorer = PhaseScorer(16).eval()
-    movements = torch.zeros(1, 1, len(MOVEMENT_FEATURES))
-    movements[0, 0, MOVEMENT_FEATURES.index("through")] = 1.0
-    movements[0, 0, MOVEMENT_FEATURES.index("queue")] = 0.6
-    phases = torch.zeros(1, 2, len(PHASE_FEATURES))
-    phases[0, :, PHASE_FEATURES.index("plan_split")] = torch.tensor(splits_s) / 120.0
-    phases[0, 1, PHASE_FEATURES.index("crossing")] = 0.5
-    phases[0, 1, PHASE_FEATURES.index("walk")] = 0.5
-    phases[0, 0, PHASE_FEATURES.index("plan_due")] = 1.0
-    seen = (movements, phases, torch.ones(1, 2, 1), torch.ones(1, 2))
-    with torch.no_grad():
-        bare = scorer(*seen)
-        scorer.lean.copy_(torch.tensor([0.0, 0.0, 4.0]))
-        found = scorer(*seen) - bare
+    found = gained_by([0.0, 0.0, 4.0], splits_s, (0.0, 30.0))
     assert torch.allclose(found, torch.tensor([[gained, 0.0]]), atol=1e-4)
 
 
