@@ -249,7 +249,8 @@ class Service:
                     self.log.warning("stepped back", junction=junction, why=why)
             served = self.city.served.get(junction)
             if served is None or served.deployment != deployment:
-                del self.steps_back[junction]
+                # Who else writes them down meanwhile may have been first.
+                self.steps_back.pop(junction, None)
 
     def close(self) -> None:
         """The last call was answered."""
